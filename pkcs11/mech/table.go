@@ -1,0 +1,167 @@
+package mech
+
+import (
+	"crypto"
+
+	"grep11/pkcs11/ck"
+)
+
+// Row is all that is known of one mechanism.
+type Row struct {
+	Type ck.MechanismType
+	// Use holds the CKF_ bits of the functions that take the mechanism.
+	Use ck.Flags
+	// Keys are the key types it works with (or makes); none: it has no key.
+	Keys []ck.KeyType
+	// Size bounds the keys, in the unit the standard gives for the mechanism.
+	Size Size
+	// Param is the parameter it takes.
+	Param ParamKind
+	// Hash is the digest of a combined form, or of the digest itself.
+	Hash crypto.Hash
+	// Single marks mechanisms without multi-part functions.
+	Single bool
+	// Block is the cipher's block in bytes, 0 for streams and signatures.
+	Block int
+	// Out is how long a signature, MAC or digest is.
+	Out Out
+}
+
+// Size bounds key sizes, both ends included; zero where the standard has none.
+type Size struct{ Min, Max uint64 }
+
+// Bits and Bytes name the unit at the place of use.
+func Bits(min, max uint64) Size  { return Size{min, max} }
+func Bytes(min, max uint64) Size { return Size{min, max} }
+
+// Out says what the length of an operation's result depends on.
+type Out uint8
+
+const (
+	OutNone       Out = iota
+	OutModulus        // the RSA modulus
+	OutTwiceOrder     // r and s of the curve's order
+	OutHash           // the hash
+	OutEdwards        // 64 bytes for Ed25519, 114 for Ed448
+	OutSameAsIn       // as long as the input
+	OutPadded         // the next full block
+	OutTag            // the input and a tag
+	OutKeyWrap        // the input and a check block of 8 bytes, to a multiple of 8
+)
+
+const (
+	signs    = ck.CKF_SIGN | ck.CKF_VERIFY
+	crypts   = ck.CKF_ENCRYPT | ck.CKF_DECRYPT
+	wraps    = ck.CKF_WRAP | ck.CKF_UNWRAP
+	onCurves = ck.CKF_EC_F_P | ck.CKF_EC_NAMEDCURVE | ck.CKF_EC_UNCOMPRESS
+)
+
+var (
+	rsaKey     = []ck.KeyType{ck.CKK_RSA}
+	ecKey      = []ck.KeyType{ck.CKK_EC}
+	edKey      = []ck.KeyType{ck.CKK_EC_EDWARDS}
+	aesKey     = []ck.KeyType{ck.CKK_AES}
+	des3Key    = []ck.KeyType{ck.CKK_DES3, ck.CKK_DES2}
+	macKey     = []ck.KeyType{ck.CKK_GENERIC_SECRET, ck.CKK_AES, ck.CKK_DES3, ck.CKK_DES2, ck.CKK_SHA_1_HMAC, ck.CKK_SHA224_HMAC, ck.CKK_SHA256_HMAC, ck.CKK_SHA384_HMAC, ck.CKK_SHA512_HMAC}
+	genericKey = []ck.KeyType{ck.CKK_GENERIC_SECRET}
+
+	rsaSizes = Bits(512, 4096)
+	ecSizes  = Bits(224, 521)
+	aesSizes = Bytes(16, 32)
+	macSizes = Bytes(1, 1<<16)
+)
+
+// table's first row is CKM_RSA_PKCS: GREP11 clients expect it first in the
+// mechanism list.
+var table = []Row{
+	{Type: ck.CKM_RSA_PKCS, Keys: rsaKey, Size: rsaSizes, Use: signs | crypts | wraps, Single: true, Out: OutModulus},
+	{Type: ck.CKM_RSA_X_509, Keys: rsaKey, Size: rsaSizes, Use: signs | crypts, Single: true, Out: OutModulus},
+	{Type: ck.CKM_RSA_PKCS_OAEP, Keys: rsaKey, Size: rsaSizes, Use: crypts | wraps, Param: ParamOAEP, Single: true, Out: OutModulus},
+	{Type: ck.CKM_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Single: true, Out: OutModulus},
+	{Type: ck.CKM_RSA_PKCS_KEY_PAIR_GEN, Keys: rsaKey, Size: rsaSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
+
+	{Type: ck.CKM_SHA1_RSA_PKCS, Keys: rsaKey, Size: rsaSizes, Use: signs, Hash: crypto.SHA1, Out: OutModulus},
+	{Type: ck.CKM_SHA224_RSA_PKCS, Keys: rsaKey, Size: rsaSizes, Use: signs, Hash: crypto.SHA224, Out: OutModulus},
+	{Type: ck.CKM_SHA256_RSA_PKCS, Keys: rsaKey, Size: rsaSizes, Use: signs, Hash: crypto.SHA256, Out: OutModulus},
+	{Type: ck.CKM_SHA384_RSA_PKCS, Keys: rsaKey, Size: rsaSizes, Use: signs, Hash: crypto.SHA384, Out: OutModulus},
+	{Type: ck.CKM_SHA512_RSA_PKCS, Keys: rsaKey, Size: rsaSizes, Use: signs, Hash: crypto.SHA512, Out: OutModulus},
+	{Type: ck.CKM_SHA1_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Hash: crypto.SHA1, Out: OutModulus},
+	{Type: ck.CKM_SHA224_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Hash: crypto.SHA224, Out: OutModulus},
+	{Type: ck.CKM_SHA256_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Hash: crypto.SHA256, Out: OutModulus},
+	{Type: ck.CKM_SHA384_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Hash: crypto.SHA384, Out: OutModulus},
+	{Type: ck.CKM_SHA512_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Hash: crypto.SHA512, Out: OutModulus},
+
+	{Type: ck.CKM_EC_KEY_PAIR_GEN, Keys: ecKey, Size: ecSizes, Use: ck.CKF_GENERATE_KEY_PAIR | onCurves},
+	{Type: ck.CKM_ECDSA, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Single: true, Out: OutTwiceOrder},
+	{Type: ck.CKM_ECDSA_SHA1, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA1, Out: OutTwiceOrder},
+	{Type: ck.CKM_ECDSA_SHA224, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA224, Out: OutTwiceOrder},
+	{Type: ck.CKM_ECDSA_SHA256, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA256, Out: OutTwiceOrder},
+	{Type: ck.CKM_ECDSA_SHA384, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA384, Out: OutTwiceOrder},
+	{Type: ck.CKM_ECDSA_SHA512, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA512, Out: OutTwiceOrder},
+	{Type: ck.CKM_ECDH1_DERIVE, Keys: ecKey, Size: ecSizes, Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
+
+	{Type: ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, Keys: edKey, Size: Bits(255, 255), Use: ck.CKF_GENERATE_KEY_PAIR | onCurves},
+	{Type: ck.CKM_EDDSA, Keys: edKey, Size: Bits(255, 255), Use: signs | onCurves, Param: ParamEdDSA, Single: true, Out: OutEdwards},
+
+	{Type: ck.CKM_AES_KEY_GEN, Keys: aesKey, Size: aesSizes, Use: ck.CKF_GENERATE},
+	{Type: ck.CKM_AES_ECB, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Block: 16, Out: OutSameAsIn},
+	{Type: ck.CKM_AES_CBC, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Param: ParamIV, Block: 16, Out: OutSameAsIn},
+	{Type: ck.CKM_AES_CBC_PAD, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Param: ParamIV, Block: 16, Out: OutPadded},
+	{Type: ck.CKM_AES_CTR, Keys: aesKey, Size: aesSizes, Use: crypts, Param: ParamCTR, Out: OutSameAsIn},
+	{Type: ck.CKM_AES_GCM, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Param: ParamGCM, Out: OutTag},
+	{Type: ck.CKM_AES_KEY_WRAP, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Param: ParamKeyWrapIV, Single: true, Out: OutKeyWrap},
+	{Type: ck.CKM_AES_KEY_WRAP_KWP, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Param: ParamKeyWrapIV, Single: true, Out: OutKeyWrap},
+
+	{Type: ck.CKM_DES2_KEY_GEN, Keys: []ck.KeyType{ck.CKK_DES2}, Use: ck.CKF_GENERATE},
+	{Type: ck.CKM_DES3_KEY_GEN, Keys: []ck.KeyType{ck.CKK_DES3}, Use: ck.CKF_GENERATE},
+	{Type: ck.CKM_DES3_ECB, Keys: des3Key, Use: crypts | wraps, Block: 8, Out: OutSameAsIn},
+	{Type: ck.CKM_DES3_CBC, Keys: des3Key, Use: crypts | wraps, Param: ParamIV, Block: 8, Out: OutSameAsIn},
+	{Type: ck.CKM_DES3_CBC_PAD, Keys: des3Key, Use: crypts | wraps, Param: ParamIV, Block: 8, Out: OutPadded},
+
+	{Type: ck.CKM_GENERIC_SECRET_KEY_GEN, Keys: genericKey, Size: macSizes, Use: ck.CKF_GENERATE},
+	{Type: ck.CKM_SHA_1_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA1, Out: OutHash},
+	{Type: ck.CKM_SHA224_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA224, Out: OutHash},
+	{Type: ck.CKM_SHA256_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA256, Out: OutHash},
+	{Type: ck.CKM_SHA384_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA384, Out: OutHash},
+	{Type: ck.CKM_SHA512_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA512, Out: OutHash},
+
+	{Type: ck.CKM_SHA_1, Use: ck.CKF_DIGEST, Hash: crypto.SHA1, Out: OutHash},
+	{Type: ck.CKM_SHA224, Use: ck.CKF_DIGEST, Hash: crypto.SHA224, Out: OutHash},
+	{Type: ck.CKM_SHA256, Use: ck.CKF_DIGEST, Hash: crypto.SHA256, Out: OutHash},
+	{Type: ck.CKM_SHA384, Use: ck.CKF_DIGEST, Hash: crypto.SHA384, Out: OutHash},
+	{Type: ck.CKM_SHA512, Use: ck.CKF_DIGEST, Hash: crypto.SHA512, Out: OutHash},
+}
+
+var byType = func() map[ck.MechanismType]*Row {
+	m := make(map[ck.MechanismType]*Row, len(table))
+	for i := range table {
+		m[table[i].Type] = &table[i]
+	}
+	return m
+}()
+
+// All lists the rows, in the order of the mechanism list. Do not change them.
+func All() []Row { return table }
+
+// Lookup finds a mechanism's row; unlisted is CKR_MECHANISM_INVALID by absence.
+func Lookup(t ck.MechanismType) (*Row, error) {
+	if r := byType[t]; r != nil {
+		return r, nil
+	}
+	return nil, unknown(t)
+}
+
+// Info is the row as C_GetMechanismInfo gives it.
+func (r *Row) Info() ck.MechanismInfo {
+	return ck.MechanismInfo{MinKeySize: r.Size.Min, MaxKeySize: r.Size.Max, Flags: r.Use}
+}
+
+// Allows tells whether the mechanism works with a key type.
+func (r *Row) Allows(k ck.KeyType) bool {
+	for _, t := range r.Keys {
+		if t == k {
+			return true
+		}
+	}
+	return false
+}
