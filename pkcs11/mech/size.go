@@ -9,3 +9,83 @@ import (
 func unknown(t ck.MechanismType) error {
 	return fmt.Errorf("mechanism %v: %w", t, ck.CKR_MECHANISM_INVALID)
 }
+
+// lenCheckBlock is what AES key wrap adds (RFC 3394 and 5649).
+const lenCheckBlock = 8
+
+// OutLen is how many bytes an operation makes of lenIn bytes, at most, in one
+// part. keyBytes is the length of an RSA modulus, of a curve's order, or 0 for
+// keys whose size does not matter. Results are exact but for decryption, where
+// padding shortens them.
+func (m Mechanism) OutLen(op Op, keyBytes, lenIn int) int {
+	r := byType[m.Type]
+	if r == nil || op == OpVerify {
+		return 0
+	}
+	return outLens[r.Out](m, r, op, keyBytes, lenIn)
+}
+
+type lenFunc func(m Mechanism, r *Row, op Op, keyBytes, lenIn int) int
+
+var outLens = [...]lenFunc{
+	OutNone:       func(Mechanism, *Row, Op, int, int) int { return 0 },
+	OutModulus:    func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return keyBytes },
+	OutTwiceOrder: func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return 2 * keyBytes },
+	OutHash:       func(_ Mechanism, r *Row, _ Op, _, _ int) int { return r.Hash.Size() },
+	OutEdwards:    func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return 2 * keyBytes },
+	OutSameAsIn:   func(_ Mechanism, _ *Row, _ Op, _, lenIn int) int { return lenIn },
+	OutPadded: func(_ Mechanism, r *Row, op Op, _, lenIn int) int {
+		if op == OpDecrypt {
+			return lenIn
+		}
+		return lenIn - lenIn%r.Block + r.Block
+	},
+	OutTag: func(m Mechanism, _ *Row, op Op, _, lenIn int) int {
+		if op == OpDecrypt {
+			return max(lenIn-m.TagLen(), 0)
+		}
+		return lenIn + m.TagLen()
+	},
+	OutKeyWrap: func(_ Mechanism, _ *Row, op Op, _, lenIn int) int {
+		if op == OpDecrypt {
+			return max(lenIn-lenCheckBlock, 0)
+		}
+		return roundUp(lenIn, lenCheckBlock) + lenCheckBlock
+	},
+}
+
+// UpdateLen bounds what one part of lenIn bytes gives when held bytes of
+// earlier parts have given nothing yet.
+func (m Mechanism) UpdateLen(op Op, held, lenIn int) int {
+	r := byType[m.Type]
+	switch {
+	case r == nil || op != OpEncrypt && op != OpDecrypt:
+		return 0
+	case r.Out == OutTag && op == OpDecrypt:
+		return 0 // nothing before the tag was seen to be right
+	case r.Block == 0:
+		return lenIn
+	case r.Out == OutPadded && op == OpDecrypt:
+		return max(held+lenIn-1, 0) / r.Block * r.Block // the last block may be padding
+	}
+	return (held + lenIn) / r.Block * r.Block
+}
+
+// FinalLen bounds what the end of an operation gives for the held bytes.
+func (m Mechanism) FinalLen(op Op, keyBytes, held int) int {
+	r := byType[m.Type]
+	if r != nil && r.Out == OutTag && op == OpEncrypt {
+		return m.TagLen()
+	}
+	return m.OutLen(op, keyBytes, held)
+}
+
+// TagLen is the length of an AEAD's tag in bytes, 0 for other mechanisms.
+func (m Mechanism) TagLen() int {
+	if p, ok := m.Param.(*GCM); ok {
+		return int(p.TagBits+7) / 8
+	}
+	return 0
+}
+
+func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }

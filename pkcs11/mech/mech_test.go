@@ -1,0 +1,68 @@
+package mech
+
+import (
+	"errors"
+	"testing"
+
+	"grep11/pkcs11/ck"
+)
+
+func TestLengths(t *testing.T) {
+	gcm := &GCM{IV: make([]byte, 12), TagBits: 128}
+	for _, c := range []struct {
+		name string
+		got  int
+		want int
+	}{
+		{"an RSA signature is as long as the modulus", Mechanism{Type: ck.CKM_RSA_PKCS}.OutLen(OpSign, 256, 32), 256},
+		{"an ECDSA signature is two numbers of the order's length", Mechanism{Type: ck.CKM_ECDSA}.OutLen(OpSign, 66, 32), 132},
+		{"verification gives nothing", Mechanism{Type: ck.CKM_ECDSA}.OutLen(OpVerify, 66, 32), 0},
+		{"an HMAC is as long as the hash", Mechanism{Type: ck.CKM_SHA384_HMAC}.OutLen(OpSign, 0, 5), 48},
+		{"padding adds a block to full blocks", Mechanism{Type: ck.CKM_AES_CBC_PAD}.OutLen(OpEncrypt, 0, 32), 48},
+		{"padding fills a part block", Mechanism{Type: ck.CKM_DES3_CBC_PAD}.OutLen(OpEncrypt, 0, 9), 16},
+		{"GCM adds its tag", Mechanism{Type: ck.CKM_AES_GCM, Param: gcm}.OutLen(OpEncrypt, 0, 5), 21},
+		{"GCM takes its tag off", Mechanism{Type: ck.CKM_AES_GCM, Param: gcm}.OutLen(OpDecrypt, 0, 21), 5},
+		{"less than a tag is nothing", Mechanism{Type: ck.CKM_AES_GCM, Param: gcm}.OutLen(OpDecrypt, 0, 3), 0},
+		{"key wrap adds a check block", Mechanism{Type: ck.CKM_AES_KEY_WRAP}.OutLen(OpEncrypt, 0, 32), 40},
+		{"padded key wrap rounds up", Mechanism{Type: ck.CKM_AES_KEY_WRAP_KWP}.OutLen(OpEncrypt, 0, 33), 48},
+		{"an update gives full blocks", Mechanism{Type: ck.CKM_AES_CBC}.UpdateLen(OpEncrypt, 10, 7), 16},
+		{"a padded decryption holds its last block back", Mechanism{Type: ck.CKM_AES_CBC_PAD}.UpdateLen(OpDecrypt, 0, 32), 16},
+		{"a counter mode gives all at once", Mechanism{Type: ck.CKM_AES_CTR}.UpdateLen(OpEncrypt, 0, 7), 7},
+		{"GCM gives no plaintext early", Mechanism{Type: ck.CKM_AES_GCM, Param: gcm}.UpdateLen(OpDecrypt, 0, 70), 0},
+		{"an unknown mechanism gives nothing", Mechanism{Type: 0x7fffffff}.OutLen(OpSign, 256, 1), 0},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, c.got, c.want)
+		}
+	}
+}
+
+func TestParameters(t *testing.T) {
+	pss := func(h ck.MechanismType, g uint64) *PSS { return &PSS{Hash: h, MGF: g, SaltLen: 32} }
+	for _, c := range []struct {
+		name string
+		m    Mechanism
+		want error
+	}{
+		{"CBC takes an IV of a block", Mechanism{ck.CKM_AES_CBC, IV(make([]byte, 16))}, nil},
+		{"CBC refuses a short IV", Mechanism{ck.CKM_AES_CBC, IV(make([]byte, 15))}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"CBC needs an IV", Mechanism{Type: ck.CKM_AES_CBC}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"ECB refuses an IV", Mechanism{ck.CKM_AES_ECB, IV(make([]byte, 16))}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"key wrap needs no IV", Mechanism{Type: ck.CKM_AES_KEY_WRAP}, nil},
+		{"padded key wrap takes 4 bytes", Mechanism{ck.CKM_AES_KEY_WRAP_KWP, IV{1, 2, 3, 4}}, nil},
+		{"PSS takes a hash and its MGF", Mechanism{ck.CKM_RSA_PKCS_PSS, pss(ck.CKM_SHA256, ck.CKG_MGF1_SHA256)}, nil},
+		{"PSS refuses a hash that is none", Mechanism{ck.CKM_RSA_PKCS_PSS, pss(ck.CKM_AES_CBC, 2)}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"PSS refuses an unknown MGF", Mechanism{ck.CKM_RSA_PKCS_PSS, pss(ck.CKM_SHA256, 77)}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"a combined PSS insists on its hash", Mechanism{ck.CKM_SHA384_RSA_PKCS_PSS, pss(ck.CKM_SHA256, 2)}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"OAEP without a source has no label", Mechanism{ck.CKM_RSA_PKCS_OAEP, &OAEP{ck.CKM_SHA_1, 1, 0, []byte("x")}}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"OAEP takes a label", Mechanism{ck.CKM_RSA_PKCS_OAEP, &OAEP{ck.CKM_SHA_1, 1, 1, []byte("x")}}, nil},
+		{"GCM refuses a tag of 100 bits", Mechanism{ck.CKM_AES_GCM, &GCM{IV: make([]byte, 12), TagBits: 100}}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"CTR refuses to count no bits", Mechanism{ck.CKM_AES_CTR, &CTR{}}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"EdDSA needs no parameter", Mechanism{Type: ck.CKM_EDDSA}, nil},
+		{"a mechanism without a row is unknown", Mechanism{Type: 0x7fffffff}, ck.CKR_MECHANISM_INVALID},
+	} {
+		if err := c.m.Check(); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
