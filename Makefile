@@ -1,15 +1,53 @@
-# The project's verbs; see README.md.
+# The project's verbs; README.md says what each is for.
+#
+# Every verb first makes sure that the Debian packages it needs are there
+# (build/deps.sh, silent when nothing is missing).
 
 GO ?= go
 OUT := build/out
 
-.PHONY: build generate
+# How long each fuzz target runs in `make fuzz`.
+FUZZTIME ?= 10s
+# Arguments of the benchmark, for example `make bench BENCH="-time 3s"`.
+BENCH ?=
 
-build: $(OUT)
-	$(GO) build -o $(OUT)/grep11 ./server/cmd/grep11
+.PHONY: build demo test bench check generate fuzz clean
+
+# -v names each package as it is compiled: the first time takes minutes.
+build:
+	@build/deps.sh build
+	@mkdir -p $(OUT)
+	@test -e $(OUT)/grep11 || echo "Building into $(OUT); the first time takes a few minutes, later ones seconds."
+	$(if $(wildcard server/cmd/grep11/*.go),$(GO) build -v -o $(OUT)/grep11 ./server/cmd/grep11)
+
+demo: build
+	@build/deps.sh demo
+	@build/demo.sh
+
+# The consumers' programs are tested last, by conformance, which leaves a list
+# of those that ran.
+test: build
+	@build/deps.sh test
+	@rm -f $(OUT)/consumers.txt
+	$(GO) test -race $$($(GO) list ./... | grep -v /conformance)
+	$(if $(wildcard conformance/*.go),$(GO) test -count=1 -timeout 20m ./conformance/...)
+	@test ! -e $(OUT)/consumers.txt || cat $(OUT)/consumers.txt
+
+check:
+	@build/deps.sh check
+	@build/check.sh
+
+bench: build
+	@build/deps.sh bench
+	$(GO) run ./build/bench $(BENCH)
 
 generate:
-	build/generate.sh
+	@build/deps.sh generate
+	@build/generate.sh
 
-$(OUT):
-	mkdir -p $@
+fuzz:
+	@build/deps.sh build
+	@FUZZTIME=$(FUZZTIME) build/fuzz.sh
+
+clean:
+	rm -rf $(OUT)
