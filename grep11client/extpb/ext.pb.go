@@ -3887,6 +3887,53 @@ func (x *MakeKeyResponse) GetCheckSum() []byte {
 	return nil
 }
 
+// The value of an attribute that is itself a template (CKA_WRAP_TEMPLATE and its
+// kin): AttributeB holds the serialised message. Arrays of integers
+// (CKA_ALLOWED_MECHANISMS) are 8 bytes each, big-endian, in AttributeB.
+type Template struct {
+	state         protoimpl.MessageState              `protogen:"open.v1"`
+	Attributes    map[uint64]*grep11pb.AttributeValue `protobuf:"bytes,1,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Template) Reset() {
+	*x = Template{}
+	mi := &file_ext_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Template) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Template) ProtoMessage() {}
+
+func (x *Template) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Template.ProtoReflect.Descriptor instead.
+func (*Template) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Template) GetAttributes() map[uint64]*grep11pb.AttributeValue {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
 type CTRParameter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CounterBits   uint64                 `protobuf:"varint,1,opt,name=counter_bits,json=counterBits,proto3" json:"counter_bits,omitempty"`
@@ -3897,7 +3944,7 @@ type CTRParameter struct {
 
 func (x *CTRParameter) Reset() {
 	*x = CTRParameter{}
-	mi := &file_ext_proto_msgTypes[35]
+	mi := &file_ext_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3909,7 +3956,7 @@ func (x *CTRParameter) String() string {
 func (*CTRParameter) ProtoMessage() {}
 
 func (x *CTRParameter) ProtoReflect() protoreflect.Message {
-	mi := &file_ext_proto_msgTypes[35]
+	mi := &file_ext_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3922,7 +3969,7 @@ func (x *CTRParameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CTRParameter.ProtoReflect.Descriptor instead.
 func (*CTRParameter) Descriptor() ([]byte, []int) {
-	return file_ext_proto_rawDescGZIP(), []int{35}
+	return file_ext_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CTRParameter) GetCounterBits() uint64 {
@@ -3950,7 +3997,7 @@ type GCMParameter struct {
 
 func (x *GCMParameter) Reset() {
 	*x = GCMParameter{}
-	mi := &file_ext_proto_msgTypes[36]
+	mi := &file_ext_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3962,7 +4009,7 @@ func (x *GCMParameter) String() string {
 func (*GCMParameter) ProtoMessage() {}
 
 func (x *GCMParameter) ProtoReflect() protoreflect.Message {
-	mi := &file_ext_proto_msgTypes[36]
+	mi := &file_ext_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3975,7 +4022,7 @@ func (x *GCMParameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GCMParameter.ProtoReflect.Descriptor instead.
 func (*GCMParameter) Descriptor() ([]byte, []int) {
-	return file_ext_proto_rawDescGZIP(), []int{36}
+	return file_ext_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GCMParameter) GetIv() []byte {
@@ -4009,7 +4056,7 @@ type EdDSAParameter struct {
 
 func (x *EdDSAParameter) Reset() {
 	*x = EdDSAParameter{}
-	mi := &file_ext_proto_msgTypes[37]
+	mi := &file_ext_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4021,7 +4068,7 @@ func (x *EdDSAParameter) String() string {
 func (*EdDSAParameter) ProtoMessage() {}
 
 func (x *EdDSAParameter) ProtoReflect() protoreflect.Message {
-	mi := &file_ext_proto_msgTypes[37]
+	mi := &file_ext_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4034,7 +4081,7 @@ func (x *EdDSAParameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdDSAParameter.ProtoReflect.Descriptor instead.
 func (*EdDSAParameter) Descriptor() ([]byte, []int) {
-	return file_ext_proto_rawDescGZIP(), []int{37}
+	return file_ext_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *EdDSAParameter) GetPrehash() bool {
@@ -4378,7 +4425,14 @@ const file_ext_proto_rawDesc = "" +
 	"\x03how\"_\n" +
 	"\x0fMakeKeyResponse\x12/\n" +
 	"\aobjects\x18\x01 \x03(\v2\x15.grep11.ext.v1.ObjectR\aobjects\x12\x1b\n" +
-	"\tcheck_sum\x18\x02 \x01(\fR\bcheckSum\"V\n" +
+	"\tcheck_sum\x18\x02 \x01(\fR\bcheckSum\"\xaa\x01\n" +
+	"\bTemplate\x12G\n" +
+	"\n" +
+	"attributes\x18\x01 \x03(\v2'.grep11.ext.v1.Template.AttributesEntryR\n" +
+	"attributes\x1aU\n" +
+	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\x04R\x03key\x12,\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.grep11.AttributeValueR\x05value:\x028\x01\"V\n" +
 	"\fCTRParameter\x12!\n" +
 	"\fcounter_bits\x18\x01 \x01(\x04R\vcounterBits\x12#\n" +
 	"\rcounter_block\x18\x02 \x01(\fR\fcounterBlock\"K\n" +
@@ -4427,7 +4481,7 @@ func file_ext_proto_rawDescGZIP() []byte {
 	return file_ext_proto_rawDescData
 }
 
-var file_ext_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_ext_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_ext_proto_goTypes = []any{
 	(*Request)(nil),                            // 0: grep11.ext.v1.Request
 	(*Response)(nil),                           // 1: grep11.ext.v1.Response
@@ -4464,140 +4518,142 @@ var file_ext_proto_goTypes = []any{
 	(*DestroyObjectResponse)(nil),              // 32: grep11.ext.v1.DestroyObjectResponse
 	(*MakeKeyRequest)(nil),                     // 33: grep11.ext.v1.MakeKeyRequest
 	(*MakeKeyResponse)(nil),                    // 34: grep11.ext.v1.MakeKeyResponse
-	(*CTRParameter)(nil),                       // 35: grep11.ext.v1.CTRParameter
-	(*GCMParameter)(nil),                       // 36: grep11.ext.v1.GCMParameter
-	(*EdDSAParameter)(nil),                     // 37: grep11.ext.v1.EdDSAParameter
-	nil,                                        // 38: grep11.ext.v1.Object.AttributesEntry
-	nil,                                        // 39: grep11.ext.v1.CreateObjectRequest.AttributesEntry
-	nil,                                        // 40: grep11.ext.v1.FindObjectsRequest.TemplateEntry
-	nil,                                        // 41: grep11.ext.v1.SetAttributesRequest.AttributesEntry
-	nil,                                        // 42: grep11.ext.v1.CopyObjectRequest.SourceEntry
-	nil,                                        // 43: grep11.ext.v1.CopyObjectRequest.AttributesEntry
-	(*grep11pb.GenerateRandomRequest)(nil),     // 44: grep11.GenerateRandomRequest
-	(*grep11pb.DigestInitRequest)(nil),         // 45: grep11.DigestInitRequest
-	(*grep11pb.DigestRequest)(nil),             // 46: grep11.DigestRequest
-	(*grep11pb.DigestUpdateRequest)(nil),       // 47: grep11.DigestUpdateRequest
-	(*grep11pb.DigestKeyRequest)(nil),          // 48: grep11.DigestKeyRequest
-	(*grep11pb.DigestFinalRequest)(nil),        // 49: grep11.DigestFinalRequest
-	(*grep11pb.DigestSingleRequest)(nil),       // 50: grep11.DigestSingleRequest
-	(*grep11pb.EncryptInitRequest)(nil),        // 51: grep11.EncryptInitRequest
-	(*grep11pb.DecryptInitRequest)(nil),        // 52: grep11.DecryptInitRequest
-	(*grep11pb.EncryptUpdateRequest)(nil),      // 53: grep11.EncryptUpdateRequest
-	(*grep11pb.DecryptUpdateRequest)(nil),      // 54: grep11.DecryptUpdateRequest
-	(*grep11pb.EncryptRequest)(nil),            // 55: grep11.EncryptRequest
-	(*grep11pb.DecryptRequest)(nil),            // 56: grep11.DecryptRequest
-	(*grep11pb.EncryptFinalRequest)(nil),       // 57: grep11.EncryptFinalRequest
-	(*grep11pb.DecryptFinalRequest)(nil),       // 58: grep11.DecryptFinalRequest
-	(*grep11pb.EncryptSingleRequest)(nil),      // 59: grep11.EncryptSingleRequest
-	(*grep11pb.DecryptSingleRequest)(nil),      // 60: grep11.DecryptSingleRequest
-	(*grep11pb.SignInitRequest)(nil),           // 61: grep11.SignInitRequest
-	(*grep11pb.VerifyInitRequest)(nil),         // 62: grep11.VerifyInitRequest
-	(*grep11pb.SignUpdateRequest)(nil),         // 63: grep11.SignUpdateRequest
-	(*grep11pb.VerifyUpdateRequest)(nil),       // 64: grep11.VerifyUpdateRequest
-	(*grep11pb.SignFinalRequest)(nil),          // 65: grep11.SignFinalRequest
-	(*grep11pb.VerifyFinalRequest)(nil),        // 66: grep11.VerifyFinalRequest
-	(*grep11pb.SignRequest)(nil),               // 67: grep11.SignRequest
-	(*grep11pb.VerifyRequest)(nil),             // 68: grep11.VerifyRequest
-	(*grep11pb.SignSingleRequest)(nil),         // 69: grep11.SignSingleRequest
-	(*grep11pb.VerifySingleRequest)(nil),       // 70: grep11.VerifySingleRequest
-	(*grep11pb.ReencryptSingleRequest)(nil),    // 71: grep11.ReencryptSingleRequest
-	(*grep11pb.GenerateKeyRequest)(nil),        // 72: grep11.GenerateKeyRequest
-	(*grep11pb.GenerateKeyPairRequest)(nil),    // 73: grep11.GenerateKeyPairRequest
-	(*grep11pb.WrapKeyRequest)(nil),            // 74: grep11.WrapKeyRequest
-	(*grep11pb.UnwrapKeyRequest)(nil),          // 75: grep11.UnwrapKeyRequest
-	(*grep11pb.DeriveKeyRequest)(nil),          // 76: grep11.DeriveKeyRequest
-	(*grep11pb.GetMechanismListRequest)(nil),   // 77: grep11.GetMechanismListRequest
-	(*grep11pb.GetMechanismInfoRequest)(nil),   // 78: grep11.GetMechanismInfoRequest
-	(*grep11pb.GetAttributeValueRequest)(nil),  // 79: grep11.GetAttributeValueRequest
-	(*grep11pb.SetAttributeValueRequest)(nil),  // 80: grep11.SetAttributeValueRequest
-	(*grep11pb.LoginRequest)(nil),              // 81: grep11.LoginRequest
-	(*grep11pb.LogoutRequest)(nil),             // 82: grep11.LogoutRequest
-	(*grep11pb.RewrapKeyBlobRequest)(nil),      // 83: grep11.RewrapKeyBlobRequest
-	(*grep11pb.Grep11Error)(nil),               // 84: grep11.Grep11Error
-	(*grep11pb.GenerateRandomResponse)(nil),    // 85: grep11.GenerateRandomResponse
-	(*grep11pb.DigestInitResponse)(nil),        // 86: grep11.DigestInitResponse
-	(*grep11pb.DigestResponse)(nil),            // 87: grep11.DigestResponse
-	(*grep11pb.DigestUpdateResponse)(nil),      // 88: grep11.DigestUpdateResponse
-	(*grep11pb.DigestKeyResponse)(nil),         // 89: grep11.DigestKeyResponse
-	(*grep11pb.DigestFinalResponse)(nil),       // 90: grep11.DigestFinalResponse
-	(*grep11pb.DigestSingleResponse)(nil),      // 91: grep11.DigestSingleResponse
-	(*grep11pb.EncryptInitResponse)(nil),       // 92: grep11.EncryptInitResponse
-	(*grep11pb.DecryptInitResponse)(nil),       // 93: grep11.DecryptInitResponse
-	(*grep11pb.EncryptUpdateResponse)(nil),     // 94: grep11.EncryptUpdateResponse
-	(*grep11pb.DecryptUpdateResponse)(nil),     // 95: grep11.DecryptUpdateResponse
-	(*grep11pb.EncryptResponse)(nil),           // 96: grep11.EncryptResponse
-	(*grep11pb.DecryptResponse)(nil),           // 97: grep11.DecryptResponse
-	(*grep11pb.EncryptFinalResponse)(nil),      // 98: grep11.EncryptFinalResponse
-	(*grep11pb.DecryptFinalResponse)(nil),      // 99: grep11.DecryptFinalResponse
-	(*grep11pb.EncryptSingleResponse)(nil),     // 100: grep11.EncryptSingleResponse
-	(*grep11pb.DecryptSingleResponse)(nil),     // 101: grep11.DecryptSingleResponse
-	(*grep11pb.SignInitResponse)(nil),          // 102: grep11.SignInitResponse
-	(*grep11pb.VerifyInitResponse)(nil),        // 103: grep11.VerifyInitResponse
-	(*grep11pb.SignUpdateResponse)(nil),        // 104: grep11.SignUpdateResponse
-	(*grep11pb.VerifyUpdateResponse)(nil),      // 105: grep11.VerifyUpdateResponse
-	(*grep11pb.SignFinalResponse)(nil),         // 106: grep11.SignFinalResponse
-	(*grep11pb.VerifyFinalResponse)(nil),       // 107: grep11.VerifyFinalResponse
-	(*grep11pb.SignResponse)(nil),              // 108: grep11.SignResponse
-	(*grep11pb.VerifyResponse)(nil),            // 109: grep11.VerifyResponse
-	(*grep11pb.SignSingleResponse)(nil),        // 110: grep11.SignSingleResponse
-	(*grep11pb.VerifySingleResponse)(nil),      // 111: grep11.VerifySingleResponse
-	(*grep11pb.ReencryptSingleResponse)(nil),   // 112: grep11.ReencryptSingleResponse
-	(*grep11pb.GenerateKeyResponse)(nil),       // 113: grep11.GenerateKeyResponse
-	(*grep11pb.GenerateKeyPairResponse)(nil),   // 114: grep11.GenerateKeyPairResponse
-	(*grep11pb.WrapKeyResponse)(nil),           // 115: grep11.WrapKeyResponse
-	(*grep11pb.UnwrapKeyResponse)(nil),         // 116: grep11.UnwrapKeyResponse
-	(*grep11pb.DeriveKeyResponse)(nil),         // 117: grep11.DeriveKeyResponse
-	(*grep11pb.GetMechanismListResponse)(nil),  // 118: grep11.GetMechanismListResponse
-	(*grep11pb.GetMechanismInfoResponse)(nil),  // 119: grep11.GetMechanismInfoResponse
-	(*grep11pb.GetAttributeValueResponse)(nil), // 120: grep11.GetAttributeValueResponse
-	(*grep11pb.SetAttributeValueResponse)(nil), // 121: grep11.SetAttributeValueResponse
-	(*grep11pb.LoginResponse)(nil),             // 122: grep11.LoginResponse
-	(*grep11pb.LogoutResponse)(nil),            // 123: grep11.LogoutResponse
-	(*grep11pb.RewrapKeyBlobResponse)(nil),     // 124: grep11.RewrapKeyBlobResponse
-	(*grep11pb.MechanismInfo)(nil),             // 125: grep11.MechanismInfo
-	(*grep11pb.AttributeValue)(nil),            // 126: grep11.AttributeValue
+	(*Template)(nil),                           // 35: grep11.ext.v1.Template
+	(*CTRParameter)(nil),                       // 36: grep11.ext.v1.CTRParameter
+	(*GCMParameter)(nil),                       // 37: grep11.ext.v1.GCMParameter
+	(*EdDSAParameter)(nil),                     // 38: grep11.ext.v1.EdDSAParameter
+	nil,                                        // 39: grep11.ext.v1.Object.AttributesEntry
+	nil,                                        // 40: grep11.ext.v1.CreateObjectRequest.AttributesEntry
+	nil,                                        // 41: grep11.ext.v1.FindObjectsRequest.TemplateEntry
+	nil,                                        // 42: grep11.ext.v1.SetAttributesRequest.AttributesEntry
+	nil,                                        // 43: grep11.ext.v1.CopyObjectRequest.SourceEntry
+	nil,                                        // 44: grep11.ext.v1.CopyObjectRequest.AttributesEntry
+	nil,                                        // 45: grep11.ext.v1.Template.AttributesEntry
+	(*grep11pb.GenerateRandomRequest)(nil),     // 46: grep11.GenerateRandomRequest
+	(*grep11pb.DigestInitRequest)(nil),         // 47: grep11.DigestInitRequest
+	(*grep11pb.DigestRequest)(nil),             // 48: grep11.DigestRequest
+	(*grep11pb.DigestUpdateRequest)(nil),       // 49: grep11.DigestUpdateRequest
+	(*grep11pb.DigestKeyRequest)(nil),          // 50: grep11.DigestKeyRequest
+	(*grep11pb.DigestFinalRequest)(nil),        // 51: grep11.DigestFinalRequest
+	(*grep11pb.DigestSingleRequest)(nil),       // 52: grep11.DigestSingleRequest
+	(*grep11pb.EncryptInitRequest)(nil),        // 53: grep11.EncryptInitRequest
+	(*grep11pb.DecryptInitRequest)(nil),        // 54: grep11.DecryptInitRequest
+	(*grep11pb.EncryptUpdateRequest)(nil),      // 55: grep11.EncryptUpdateRequest
+	(*grep11pb.DecryptUpdateRequest)(nil),      // 56: grep11.DecryptUpdateRequest
+	(*grep11pb.EncryptRequest)(nil),            // 57: grep11.EncryptRequest
+	(*grep11pb.DecryptRequest)(nil),            // 58: grep11.DecryptRequest
+	(*grep11pb.EncryptFinalRequest)(nil),       // 59: grep11.EncryptFinalRequest
+	(*grep11pb.DecryptFinalRequest)(nil),       // 60: grep11.DecryptFinalRequest
+	(*grep11pb.EncryptSingleRequest)(nil),      // 61: grep11.EncryptSingleRequest
+	(*grep11pb.DecryptSingleRequest)(nil),      // 62: grep11.DecryptSingleRequest
+	(*grep11pb.SignInitRequest)(nil),           // 63: grep11.SignInitRequest
+	(*grep11pb.VerifyInitRequest)(nil),         // 64: grep11.VerifyInitRequest
+	(*grep11pb.SignUpdateRequest)(nil),         // 65: grep11.SignUpdateRequest
+	(*grep11pb.VerifyUpdateRequest)(nil),       // 66: grep11.VerifyUpdateRequest
+	(*grep11pb.SignFinalRequest)(nil),          // 67: grep11.SignFinalRequest
+	(*grep11pb.VerifyFinalRequest)(nil),        // 68: grep11.VerifyFinalRequest
+	(*grep11pb.SignRequest)(nil),               // 69: grep11.SignRequest
+	(*grep11pb.VerifyRequest)(nil),             // 70: grep11.VerifyRequest
+	(*grep11pb.SignSingleRequest)(nil),         // 71: grep11.SignSingleRequest
+	(*grep11pb.VerifySingleRequest)(nil),       // 72: grep11.VerifySingleRequest
+	(*grep11pb.ReencryptSingleRequest)(nil),    // 73: grep11.ReencryptSingleRequest
+	(*grep11pb.GenerateKeyRequest)(nil),        // 74: grep11.GenerateKeyRequest
+	(*grep11pb.GenerateKeyPairRequest)(nil),    // 75: grep11.GenerateKeyPairRequest
+	(*grep11pb.WrapKeyRequest)(nil),            // 76: grep11.WrapKeyRequest
+	(*grep11pb.UnwrapKeyRequest)(nil),          // 77: grep11.UnwrapKeyRequest
+	(*grep11pb.DeriveKeyRequest)(nil),          // 78: grep11.DeriveKeyRequest
+	(*grep11pb.GetMechanismListRequest)(nil),   // 79: grep11.GetMechanismListRequest
+	(*grep11pb.GetMechanismInfoRequest)(nil),   // 80: grep11.GetMechanismInfoRequest
+	(*grep11pb.GetAttributeValueRequest)(nil),  // 81: grep11.GetAttributeValueRequest
+	(*grep11pb.SetAttributeValueRequest)(nil),  // 82: grep11.SetAttributeValueRequest
+	(*grep11pb.LoginRequest)(nil),              // 83: grep11.LoginRequest
+	(*grep11pb.LogoutRequest)(nil),             // 84: grep11.LogoutRequest
+	(*grep11pb.RewrapKeyBlobRequest)(nil),      // 85: grep11.RewrapKeyBlobRequest
+	(*grep11pb.Grep11Error)(nil),               // 86: grep11.Grep11Error
+	(*grep11pb.GenerateRandomResponse)(nil),    // 87: grep11.GenerateRandomResponse
+	(*grep11pb.DigestInitResponse)(nil),        // 88: grep11.DigestInitResponse
+	(*grep11pb.DigestResponse)(nil),            // 89: grep11.DigestResponse
+	(*grep11pb.DigestUpdateResponse)(nil),      // 90: grep11.DigestUpdateResponse
+	(*grep11pb.DigestKeyResponse)(nil),         // 91: grep11.DigestKeyResponse
+	(*grep11pb.DigestFinalResponse)(nil),       // 92: grep11.DigestFinalResponse
+	(*grep11pb.DigestSingleResponse)(nil),      // 93: grep11.DigestSingleResponse
+	(*grep11pb.EncryptInitResponse)(nil),       // 94: grep11.EncryptInitResponse
+	(*grep11pb.DecryptInitResponse)(nil),       // 95: grep11.DecryptInitResponse
+	(*grep11pb.EncryptUpdateResponse)(nil),     // 96: grep11.EncryptUpdateResponse
+	(*grep11pb.DecryptUpdateResponse)(nil),     // 97: grep11.DecryptUpdateResponse
+	(*grep11pb.EncryptResponse)(nil),           // 98: grep11.EncryptResponse
+	(*grep11pb.DecryptResponse)(nil),           // 99: grep11.DecryptResponse
+	(*grep11pb.EncryptFinalResponse)(nil),      // 100: grep11.EncryptFinalResponse
+	(*grep11pb.DecryptFinalResponse)(nil),      // 101: grep11.DecryptFinalResponse
+	(*grep11pb.EncryptSingleResponse)(nil),     // 102: grep11.EncryptSingleResponse
+	(*grep11pb.DecryptSingleResponse)(nil),     // 103: grep11.DecryptSingleResponse
+	(*grep11pb.SignInitResponse)(nil),          // 104: grep11.SignInitResponse
+	(*grep11pb.VerifyInitResponse)(nil),        // 105: grep11.VerifyInitResponse
+	(*grep11pb.SignUpdateResponse)(nil),        // 106: grep11.SignUpdateResponse
+	(*grep11pb.VerifyUpdateResponse)(nil),      // 107: grep11.VerifyUpdateResponse
+	(*grep11pb.SignFinalResponse)(nil),         // 108: grep11.SignFinalResponse
+	(*grep11pb.VerifyFinalResponse)(nil),       // 109: grep11.VerifyFinalResponse
+	(*grep11pb.SignResponse)(nil),              // 110: grep11.SignResponse
+	(*grep11pb.VerifyResponse)(nil),            // 111: grep11.VerifyResponse
+	(*grep11pb.SignSingleResponse)(nil),        // 112: grep11.SignSingleResponse
+	(*grep11pb.VerifySingleResponse)(nil),      // 113: grep11.VerifySingleResponse
+	(*grep11pb.ReencryptSingleResponse)(nil),   // 114: grep11.ReencryptSingleResponse
+	(*grep11pb.GenerateKeyResponse)(nil),       // 115: grep11.GenerateKeyResponse
+	(*grep11pb.GenerateKeyPairResponse)(nil),   // 116: grep11.GenerateKeyPairResponse
+	(*grep11pb.WrapKeyResponse)(nil),           // 117: grep11.WrapKeyResponse
+	(*grep11pb.UnwrapKeyResponse)(nil),         // 118: grep11.UnwrapKeyResponse
+	(*grep11pb.DeriveKeyResponse)(nil),         // 119: grep11.DeriveKeyResponse
+	(*grep11pb.GetMechanismListResponse)(nil),  // 120: grep11.GetMechanismListResponse
+	(*grep11pb.GetMechanismInfoResponse)(nil),  // 121: grep11.GetMechanismInfoResponse
+	(*grep11pb.GetAttributeValueResponse)(nil), // 122: grep11.GetAttributeValueResponse
+	(*grep11pb.SetAttributeValueResponse)(nil), // 123: grep11.SetAttributeValueResponse
+	(*grep11pb.LoginResponse)(nil),             // 124: grep11.LoginResponse
+	(*grep11pb.LogoutResponse)(nil),            // 125: grep11.LogoutResponse
+	(*grep11pb.RewrapKeyBlobResponse)(nil),     // 126: grep11.RewrapKeyBlobResponse
+	(*grep11pb.MechanismInfo)(nil),             // 127: grep11.MechanismInfo
+	(*grep11pb.AttributeValue)(nil),            // 128: grep11.AttributeValue
 }
 var file_ext_proto_depIdxs = []int32{
-	44,  // 0: grep11.ext.v1.Request.generate_random:type_name -> grep11.GenerateRandomRequest
-	45,  // 1: grep11.ext.v1.Request.digest_init:type_name -> grep11.DigestInitRequest
-	46,  // 2: grep11.ext.v1.Request.digest:type_name -> grep11.DigestRequest
-	47,  // 3: grep11.ext.v1.Request.digest_update:type_name -> grep11.DigestUpdateRequest
-	48,  // 4: grep11.ext.v1.Request.digest_key:type_name -> grep11.DigestKeyRequest
-	49,  // 5: grep11.ext.v1.Request.digest_final:type_name -> grep11.DigestFinalRequest
-	50,  // 6: grep11.ext.v1.Request.digest_single:type_name -> grep11.DigestSingleRequest
-	51,  // 7: grep11.ext.v1.Request.encrypt_init:type_name -> grep11.EncryptInitRequest
-	52,  // 8: grep11.ext.v1.Request.decrypt_init:type_name -> grep11.DecryptInitRequest
-	53,  // 9: grep11.ext.v1.Request.encrypt_update:type_name -> grep11.EncryptUpdateRequest
-	54,  // 10: grep11.ext.v1.Request.decrypt_update:type_name -> grep11.DecryptUpdateRequest
-	55,  // 11: grep11.ext.v1.Request.encrypt:type_name -> grep11.EncryptRequest
-	56,  // 12: grep11.ext.v1.Request.decrypt:type_name -> grep11.DecryptRequest
-	57,  // 13: grep11.ext.v1.Request.encrypt_final:type_name -> grep11.EncryptFinalRequest
-	58,  // 14: grep11.ext.v1.Request.decrypt_final:type_name -> grep11.DecryptFinalRequest
-	59,  // 15: grep11.ext.v1.Request.encrypt_single:type_name -> grep11.EncryptSingleRequest
-	60,  // 16: grep11.ext.v1.Request.decrypt_single:type_name -> grep11.DecryptSingleRequest
-	61,  // 17: grep11.ext.v1.Request.sign_init:type_name -> grep11.SignInitRequest
-	62,  // 18: grep11.ext.v1.Request.verify_init:type_name -> grep11.VerifyInitRequest
-	63,  // 19: grep11.ext.v1.Request.sign_update:type_name -> grep11.SignUpdateRequest
-	64,  // 20: grep11.ext.v1.Request.verify_update:type_name -> grep11.VerifyUpdateRequest
-	65,  // 21: grep11.ext.v1.Request.sign_final:type_name -> grep11.SignFinalRequest
-	66,  // 22: grep11.ext.v1.Request.verify_final:type_name -> grep11.VerifyFinalRequest
-	67,  // 23: grep11.ext.v1.Request.sign:type_name -> grep11.SignRequest
-	68,  // 24: grep11.ext.v1.Request.verify:type_name -> grep11.VerifyRequest
-	69,  // 25: grep11.ext.v1.Request.sign_single:type_name -> grep11.SignSingleRequest
-	70,  // 26: grep11.ext.v1.Request.verify_single:type_name -> grep11.VerifySingleRequest
-	71,  // 27: grep11.ext.v1.Request.reencrypt_single:type_name -> grep11.ReencryptSingleRequest
-	72,  // 28: grep11.ext.v1.Request.generate_key:type_name -> grep11.GenerateKeyRequest
-	73,  // 29: grep11.ext.v1.Request.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
-	74,  // 30: grep11.ext.v1.Request.wrap_key:type_name -> grep11.WrapKeyRequest
-	75,  // 31: grep11.ext.v1.Request.unwrap_key:type_name -> grep11.UnwrapKeyRequest
-	76,  // 32: grep11.ext.v1.Request.derive_key:type_name -> grep11.DeriveKeyRequest
-	77,  // 33: grep11.ext.v1.Request.get_mechanism_list:type_name -> grep11.GetMechanismListRequest
-	78,  // 34: grep11.ext.v1.Request.get_mechanism_info:type_name -> grep11.GetMechanismInfoRequest
-	79,  // 35: grep11.ext.v1.Request.get_attribute_value:type_name -> grep11.GetAttributeValueRequest
-	80,  // 36: grep11.ext.v1.Request.set_attribute_value:type_name -> grep11.SetAttributeValueRequest
-	81,  // 37: grep11.ext.v1.Request.login:type_name -> grep11.LoginRequest
-	82,  // 38: grep11.ext.v1.Request.logout:type_name -> grep11.LogoutRequest
-	83,  // 39: grep11.ext.v1.Request.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobRequest
+	46,  // 0: grep11.ext.v1.Request.generate_random:type_name -> grep11.GenerateRandomRequest
+	47,  // 1: grep11.ext.v1.Request.digest_init:type_name -> grep11.DigestInitRequest
+	48,  // 2: grep11.ext.v1.Request.digest:type_name -> grep11.DigestRequest
+	49,  // 3: grep11.ext.v1.Request.digest_update:type_name -> grep11.DigestUpdateRequest
+	50,  // 4: grep11.ext.v1.Request.digest_key:type_name -> grep11.DigestKeyRequest
+	51,  // 5: grep11.ext.v1.Request.digest_final:type_name -> grep11.DigestFinalRequest
+	52,  // 6: grep11.ext.v1.Request.digest_single:type_name -> grep11.DigestSingleRequest
+	53,  // 7: grep11.ext.v1.Request.encrypt_init:type_name -> grep11.EncryptInitRequest
+	54,  // 8: grep11.ext.v1.Request.decrypt_init:type_name -> grep11.DecryptInitRequest
+	55,  // 9: grep11.ext.v1.Request.encrypt_update:type_name -> grep11.EncryptUpdateRequest
+	56,  // 10: grep11.ext.v1.Request.decrypt_update:type_name -> grep11.DecryptUpdateRequest
+	57,  // 11: grep11.ext.v1.Request.encrypt:type_name -> grep11.EncryptRequest
+	58,  // 12: grep11.ext.v1.Request.decrypt:type_name -> grep11.DecryptRequest
+	59,  // 13: grep11.ext.v1.Request.encrypt_final:type_name -> grep11.EncryptFinalRequest
+	60,  // 14: grep11.ext.v1.Request.decrypt_final:type_name -> grep11.DecryptFinalRequest
+	61,  // 15: grep11.ext.v1.Request.encrypt_single:type_name -> grep11.EncryptSingleRequest
+	62,  // 16: grep11.ext.v1.Request.decrypt_single:type_name -> grep11.DecryptSingleRequest
+	63,  // 17: grep11.ext.v1.Request.sign_init:type_name -> grep11.SignInitRequest
+	64,  // 18: grep11.ext.v1.Request.verify_init:type_name -> grep11.VerifyInitRequest
+	65,  // 19: grep11.ext.v1.Request.sign_update:type_name -> grep11.SignUpdateRequest
+	66,  // 20: grep11.ext.v1.Request.verify_update:type_name -> grep11.VerifyUpdateRequest
+	67,  // 21: grep11.ext.v1.Request.sign_final:type_name -> grep11.SignFinalRequest
+	68,  // 22: grep11.ext.v1.Request.verify_final:type_name -> grep11.VerifyFinalRequest
+	69,  // 23: grep11.ext.v1.Request.sign:type_name -> grep11.SignRequest
+	70,  // 24: grep11.ext.v1.Request.verify:type_name -> grep11.VerifyRequest
+	71,  // 25: grep11.ext.v1.Request.sign_single:type_name -> grep11.SignSingleRequest
+	72,  // 26: grep11.ext.v1.Request.verify_single:type_name -> grep11.VerifySingleRequest
+	73,  // 27: grep11.ext.v1.Request.reencrypt_single:type_name -> grep11.ReencryptSingleRequest
+	74,  // 28: grep11.ext.v1.Request.generate_key:type_name -> grep11.GenerateKeyRequest
+	75,  // 29: grep11.ext.v1.Request.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
+	76,  // 30: grep11.ext.v1.Request.wrap_key:type_name -> grep11.WrapKeyRequest
+	77,  // 31: grep11.ext.v1.Request.unwrap_key:type_name -> grep11.UnwrapKeyRequest
+	78,  // 32: grep11.ext.v1.Request.derive_key:type_name -> grep11.DeriveKeyRequest
+	79,  // 33: grep11.ext.v1.Request.get_mechanism_list:type_name -> grep11.GetMechanismListRequest
+	80,  // 34: grep11.ext.v1.Request.get_mechanism_info:type_name -> grep11.GetMechanismInfoRequest
+	81,  // 35: grep11.ext.v1.Request.get_attribute_value:type_name -> grep11.GetAttributeValueRequest
+	82,  // 36: grep11.ext.v1.Request.set_attribute_value:type_name -> grep11.SetAttributeValueRequest
+	83,  // 37: grep11.ext.v1.Request.login:type_name -> grep11.LoginRequest
+	84,  // 38: grep11.ext.v1.Request.logout:type_name -> grep11.LogoutRequest
+	85,  // 39: grep11.ext.v1.Request.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobRequest
 	3,   // 40: grep11.ext.v1.Request.list_tokens:type_name -> grep11.ext.v1.ListTokensRequest
 	5,   // 41: grep11.ext.v1.Request.init_token:type_name -> grep11.ext.v1.InitTokenRequest
 	7,   // 42: grep11.ext.v1.Request.delete_token:type_name -> grep11.ext.v1.DeleteTokenRequest
@@ -4614,47 +4670,47 @@ var file_ext_proto_depIdxs = []int32{
 	30,  // 53: grep11.ext.v1.Request.copy_object:type_name -> grep11.ext.v1.CopyObjectRequest
 	31,  // 54: grep11.ext.v1.Request.destroy_object:type_name -> grep11.ext.v1.DestroyObjectRequest
 	33,  // 55: grep11.ext.v1.Request.make_key:type_name -> grep11.ext.v1.MakeKeyRequest
-	84,  // 56: grep11.ext.v1.Response.error:type_name -> grep11.Grep11Error
-	85,  // 57: grep11.ext.v1.Response.generate_random:type_name -> grep11.GenerateRandomResponse
-	86,  // 58: grep11.ext.v1.Response.digest_init:type_name -> grep11.DigestInitResponse
-	87,  // 59: grep11.ext.v1.Response.digest:type_name -> grep11.DigestResponse
-	88,  // 60: grep11.ext.v1.Response.digest_update:type_name -> grep11.DigestUpdateResponse
-	89,  // 61: grep11.ext.v1.Response.digest_key:type_name -> grep11.DigestKeyResponse
-	90,  // 62: grep11.ext.v1.Response.digest_final:type_name -> grep11.DigestFinalResponse
-	91,  // 63: grep11.ext.v1.Response.digest_single:type_name -> grep11.DigestSingleResponse
-	92,  // 64: grep11.ext.v1.Response.encrypt_init:type_name -> grep11.EncryptInitResponse
-	93,  // 65: grep11.ext.v1.Response.decrypt_init:type_name -> grep11.DecryptInitResponse
-	94,  // 66: grep11.ext.v1.Response.encrypt_update:type_name -> grep11.EncryptUpdateResponse
-	95,  // 67: grep11.ext.v1.Response.decrypt_update:type_name -> grep11.DecryptUpdateResponse
-	96,  // 68: grep11.ext.v1.Response.encrypt:type_name -> grep11.EncryptResponse
-	97,  // 69: grep11.ext.v1.Response.decrypt:type_name -> grep11.DecryptResponse
-	98,  // 70: grep11.ext.v1.Response.encrypt_final:type_name -> grep11.EncryptFinalResponse
-	99,  // 71: grep11.ext.v1.Response.decrypt_final:type_name -> grep11.DecryptFinalResponse
-	100, // 72: grep11.ext.v1.Response.encrypt_single:type_name -> grep11.EncryptSingleResponse
-	101, // 73: grep11.ext.v1.Response.decrypt_single:type_name -> grep11.DecryptSingleResponse
-	102, // 74: grep11.ext.v1.Response.sign_init:type_name -> grep11.SignInitResponse
-	103, // 75: grep11.ext.v1.Response.verify_init:type_name -> grep11.VerifyInitResponse
-	104, // 76: grep11.ext.v1.Response.sign_update:type_name -> grep11.SignUpdateResponse
-	105, // 77: grep11.ext.v1.Response.verify_update:type_name -> grep11.VerifyUpdateResponse
-	106, // 78: grep11.ext.v1.Response.sign_final:type_name -> grep11.SignFinalResponse
-	107, // 79: grep11.ext.v1.Response.verify_final:type_name -> grep11.VerifyFinalResponse
-	108, // 80: grep11.ext.v1.Response.sign:type_name -> grep11.SignResponse
-	109, // 81: grep11.ext.v1.Response.verify:type_name -> grep11.VerifyResponse
-	110, // 82: grep11.ext.v1.Response.sign_single:type_name -> grep11.SignSingleResponse
-	111, // 83: grep11.ext.v1.Response.verify_single:type_name -> grep11.VerifySingleResponse
-	112, // 84: grep11.ext.v1.Response.reencrypt_single:type_name -> grep11.ReencryptSingleResponse
-	113, // 85: grep11.ext.v1.Response.generate_key:type_name -> grep11.GenerateKeyResponse
-	114, // 86: grep11.ext.v1.Response.generate_key_pair:type_name -> grep11.GenerateKeyPairResponse
-	115, // 87: grep11.ext.v1.Response.wrap_key:type_name -> grep11.WrapKeyResponse
-	116, // 88: grep11.ext.v1.Response.unwrap_key:type_name -> grep11.UnwrapKeyResponse
-	117, // 89: grep11.ext.v1.Response.derive_key:type_name -> grep11.DeriveKeyResponse
-	118, // 90: grep11.ext.v1.Response.get_mechanism_list:type_name -> grep11.GetMechanismListResponse
-	119, // 91: grep11.ext.v1.Response.get_mechanism_info:type_name -> grep11.GetMechanismInfoResponse
-	120, // 92: grep11.ext.v1.Response.get_attribute_value:type_name -> grep11.GetAttributeValueResponse
-	121, // 93: grep11.ext.v1.Response.set_attribute_value:type_name -> grep11.SetAttributeValueResponse
-	122, // 94: grep11.ext.v1.Response.login:type_name -> grep11.LoginResponse
-	123, // 95: grep11.ext.v1.Response.logout:type_name -> grep11.LogoutResponse
-	124, // 96: grep11.ext.v1.Response.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobResponse
+	86,  // 56: grep11.ext.v1.Response.error:type_name -> grep11.Grep11Error
+	87,  // 57: grep11.ext.v1.Response.generate_random:type_name -> grep11.GenerateRandomResponse
+	88,  // 58: grep11.ext.v1.Response.digest_init:type_name -> grep11.DigestInitResponse
+	89,  // 59: grep11.ext.v1.Response.digest:type_name -> grep11.DigestResponse
+	90,  // 60: grep11.ext.v1.Response.digest_update:type_name -> grep11.DigestUpdateResponse
+	91,  // 61: grep11.ext.v1.Response.digest_key:type_name -> grep11.DigestKeyResponse
+	92,  // 62: grep11.ext.v1.Response.digest_final:type_name -> grep11.DigestFinalResponse
+	93,  // 63: grep11.ext.v1.Response.digest_single:type_name -> grep11.DigestSingleResponse
+	94,  // 64: grep11.ext.v1.Response.encrypt_init:type_name -> grep11.EncryptInitResponse
+	95,  // 65: grep11.ext.v1.Response.decrypt_init:type_name -> grep11.DecryptInitResponse
+	96,  // 66: grep11.ext.v1.Response.encrypt_update:type_name -> grep11.EncryptUpdateResponse
+	97,  // 67: grep11.ext.v1.Response.decrypt_update:type_name -> grep11.DecryptUpdateResponse
+	98,  // 68: grep11.ext.v1.Response.encrypt:type_name -> grep11.EncryptResponse
+	99,  // 69: grep11.ext.v1.Response.decrypt:type_name -> grep11.DecryptResponse
+	100, // 70: grep11.ext.v1.Response.encrypt_final:type_name -> grep11.EncryptFinalResponse
+	101, // 71: grep11.ext.v1.Response.decrypt_final:type_name -> grep11.DecryptFinalResponse
+	102, // 72: grep11.ext.v1.Response.encrypt_single:type_name -> grep11.EncryptSingleResponse
+	103, // 73: grep11.ext.v1.Response.decrypt_single:type_name -> grep11.DecryptSingleResponse
+	104, // 74: grep11.ext.v1.Response.sign_init:type_name -> grep11.SignInitResponse
+	105, // 75: grep11.ext.v1.Response.verify_init:type_name -> grep11.VerifyInitResponse
+	106, // 76: grep11.ext.v1.Response.sign_update:type_name -> grep11.SignUpdateResponse
+	107, // 77: grep11.ext.v1.Response.verify_update:type_name -> grep11.VerifyUpdateResponse
+	108, // 78: grep11.ext.v1.Response.sign_final:type_name -> grep11.SignFinalResponse
+	109, // 79: grep11.ext.v1.Response.verify_final:type_name -> grep11.VerifyFinalResponse
+	110, // 80: grep11.ext.v1.Response.sign:type_name -> grep11.SignResponse
+	111, // 81: grep11.ext.v1.Response.verify:type_name -> grep11.VerifyResponse
+	112, // 82: grep11.ext.v1.Response.sign_single:type_name -> grep11.SignSingleResponse
+	113, // 83: grep11.ext.v1.Response.verify_single:type_name -> grep11.VerifySingleResponse
+	114, // 84: grep11.ext.v1.Response.reencrypt_single:type_name -> grep11.ReencryptSingleResponse
+	115, // 85: grep11.ext.v1.Response.generate_key:type_name -> grep11.GenerateKeyResponse
+	116, // 86: grep11.ext.v1.Response.generate_key_pair:type_name -> grep11.GenerateKeyPairResponse
+	117, // 87: grep11.ext.v1.Response.wrap_key:type_name -> grep11.WrapKeyResponse
+	118, // 88: grep11.ext.v1.Response.unwrap_key:type_name -> grep11.UnwrapKeyResponse
+	119, // 89: grep11.ext.v1.Response.derive_key:type_name -> grep11.DeriveKeyResponse
+	120, // 90: grep11.ext.v1.Response.get_mechanism_list:type_name -> grep11.GetMechanismListResponse
+	121, // 91: grep11.ext.v1.Response.get_mechanism_info:type_name -> grep11.GetMechanismInfoResponse
+	122, // 92: grep11.ext.v1.Response.get_attribute_value:type_name -> grep11.GetAttributeValueResponse
+	123, // 93: grep11.ext.v1.Response.set_attribute_value:type_name -> grep11.SetAttributeValueResponse
+	124, // 94: grep11.ext.v1.Response.login:type_name -> grep11.LoginResponse
+	125, // 95: grep11.ext.v1.Response.logout:type_name -> grep11.LogoutResponse
+	126, // 96: grep11.ext.v1.Response.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobResponse
 	4,   // 97: grep11.ext.v1.Response.list_tokens:type_name -> grep11.ext.v1.ListTokensResponse
 	6,   // 98: grep11.ext.v1.Response.init_token:type_name -> grep11.ext.v1.InitTokenResponse
 	8,   // 99: grep11.ext.v1.Response.delete_token:type_name -> grep11.ext.v1.DeleteTokenResponse
@@ -4675,65 +4731,67 @@ var file_ext_proto_depIdxs = []int32{
 	2,   // 114: grep11.ext.v1.InitTokenResponse.token:type_name -> grep11.ext.v1.TokenInfo
 	21,  // 115: grep11.ext.v1.GetServiceResponse.mechanisms:type_name -> grep11.ext.v1.MechanismDetail
 	22,  // 116: grep11.ext.v1.GetServiceResponse.units:type_name -> grep11.ext.v1.UnitStatus
-	125, // 117: grep11.ext.v1.MechanismDetail.info:type_name -> grep11.MechanismInfo
-	38,  // 118: grep11.ext.v1.Object.attributes:type_name -> grep11.ext.v1.Object.AttributesEntry
-	39,  // 119: grep11.ext.v1.CreateObjectRequest.attributes:type_name -> grep11.ext.v1.CreateObjectRequest.AttributesEntry
+	127, // 117: grep11.ext.v1.MechanismDetail.info:type_name -> grep11.MechanismInfo
+	39,  // 118: grep11.ext.v1.Object.attributes:type_name -> grep11.ext.v1.Object.AttributesEntry
+	40,  // 119: grep11.ext.v1.CreateObjectRequest.attributes:type_name -> grep11.ext.v1.CreateObjectRequest.AttributesEntry
 	23,  // 120: grep11.ext.v1.ObjectResponse.object:type_name -> grep11.ext.v1.Object
-	40,  // 121: grep11.ext.v1.FindObjectsRequest.template:type_name -> grep11.ext.v1.FindObjectsRequest.TemplateEntry
+	41,  // 121: grep11.ext.v1.FindObjectsRequest.template:type_name -> grep11.ext.v1.FindObjectsRequest.TemplateEntry
 	23,  // 122: grep11.ext.v1.FindObjectsResponse.objects:type_name -> grep11.ext.v1.Object
-	41,  // 123: grep11.ext.v1.SetAttributesRequest.attributes:type_name -> grep11.ext.v1.SetAttributesRequest.AttributesEntry
-	42,  // 124: grep11.ext.v1.CopyObjectRequest.source:type_name -> grep11.ext.v1.CopyObjectRequest.SourceEntry
-	43,  // 125: grep11.ext.v1.CopyObjectRequest.attributes:type_name -> grep11.ext.v1.CopyObjectRequest.AttributesEntry
-	72,  // 126: grep11.ext.v1.MakeKeyRequest.generate_key:type_name -> grep11.GenerateKeyRequest
-	73,  // 127: grep11.ext.v1.MakeKeyRequest.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
-	75,  // 128: grep11.ext.v1.MakeKeyRequest.unwrap_key:type_name -> grep11.UnwrapKeyRequest
-	76,  // 129: grep11.ext.v1.MakeKeyRequest.derive_key:type_name -> grep11.DeriveKeyRequest
+	42,  // 123: grep11.ext.v1.SetAttributesRequest.attributes:type_name -> grep11.ext.v1.SetAttributesRequest.AttributesEntry
+	43,  // 124: grep11.ext.v1.CopyObjectRequest.source:type_name -> grep11.ext.v1.CopyObjectRequest.SourceEntry
+	44,  // 125: grep11.ext.v1.CopyObjectRequest.attributes:type_name -> grep11.ext.v1.CopyObjectRequest.AttributesEntry
+	74,  // 126: grep11.ext.v1.MakeKeyRequest.generate_key:type_name -> grep11.GenerateKeyRequest
+	75,  // 127: grep11.ext.v1.MakeKeyRequest.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
+	77,  // 128: grep11.ext.v1.MakeKeyRequest.unwrap_key:type_name -> grep11.UnwrapKeyRequest
+	78,  // 129: grep11.ext.v1.MakeKeyRequest.derive_key:type_name -> grep11.DeriveKeyRequest
 	23,  // 130: grep11.ext.v1.MakeKeyResponse.objects:type_name -> grep11.ext.v1.Object
-	126, // 131: grep11.ext.v1.Object.AttributesEntry.value:type_name -> grep11.AttributeValue
-	126, // 132: grep11.ext.v1.CreateObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	126, // 133: grep11.ext.v1.FindObjectsRequest.TemplateEntry.value:type_name -> grep11.AttributeValue
-	126, // 134: grep11.ext.v1.SetAttributesRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	126, // 135: grep11.ext.v1.CopyObjectRequest.SourceEntry.value:type_name -> grep11.AttributeValue
-	126, // 136: grep11.ext.v1.CopyObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	0,   // 137: grep11.ext.v1.Session.Exchange:input_type -> grep11.ext.v1.Request
-	3,   // 138: grep11.ext.v1.Token.ListTokens:input_type -> grep11.ext.v1.ListTokensRequest
-	5,   // 139: grep11.ext.v1.Token.InitToken:input_type -> grep11.ext.v1.InitTokenRequest
-	7,   // 140: grep11.ext.v1.Token.DeleteToken:input_type -> grep11.ext.v1.DeleteTokenRequest
-	9,   // 141: grep11.ext.v1.Token.InitPin:input_type -> grep11.ext.v1.InitPinRequest
-	11,  // 142: grep11.ext.v1.Token.SetPin:input_type -> grep11.ext.v1.SetPinRequest
-	13,  // 143: grep11.ext.v1.Token.OpenLogin:input_type -> grep11.ext.v1.OpenLoginRequest
-	15,  // 144: grep11.ext.v1.Token.RenewLogin:input_type -> grep11.ext.v1.RenewLoginRequest
-	17,  // 145: grep11.ext.v1.Token.CloseLogin:input_type -> grep11.ext.v1.CloseLoginRequest
-	19,  // 146: grep11.ext.v1.Token.GetService:input_type -> grep11.ext.v1.GetServiceRequest
-	24,  // 147: grep11.ext.v1.KeyStore.CreateObject:input_type -> grep11.ext.v1.CreateObjectRequest
-	26,  // 148: grep11.ext.v1.KeyStore.FindObjects:input_type -> grep11.ext.v1.FindObjectsRequest
-	28,  // 149: grep11.ext.v1.KeyStore.GetObject:input_type -> grep11.ext.v1.GetObjectRequest
-	29,  // 150: grep11.ext.v1.KeyStore.SetAttributes:input_type -> grep11.ext.v1.SetAttributesRequest
-	30,  // 151: grep11.ext.v1.KeyStore.CopyObject:input_type -> grep11.ext.v1.CopyObjectRequest
-	31,  // 152: grep11.ext.v1.KeyStore.DestroyObject:input_type -> grep11.ext.v1.DestroyObjectRequest
-	33,  // 153: grep11.ext.v1.KeyStore.MakeKey:input_type -> grep11.ext.v1.MakeKeyRequest
-	1,   // 154: grep11.ext.v1.Session.Exchange:output_type -> grep11.ext.v1.Response
-	4,   // 155: grep11.ext.v1.Token.ListTokens:output_type -> grep11.ext.v1.ListTokensResponse
-	6,   // 156: grep11.ext.v1.Token.InitToken:output_type -> grep11.ext.v1.InitTokenResponse
-	8,   // 157: grep11.ext.v1.Token.DeleteToken:output_type -> grep11.ext.v1.DeleteTokenResponse
-	10,  // 158: grep11.ext.v1.Token.InitPin:output_type -> grep11.ext.v1.InitPinResponse
-	12,  // 159: grep11.ext.v1.Token.SetPin:output_type -> grep11.ext.v1.SetPinResponse
-	14,  // 160: grep11.ext.v1.Token.OpenLogin:output_type -> grep11.ext.v1.OpenLoginResponse
-	16,  // 161: grep11.ext.v1.Token.RenewLogin:output_type -> grep11.ext.v1.RenewLoginResponse
-	18,  // 162: grep11.ext.v1.Token.CloseLogin:output_type -> grep11.ext.v1.CloseLoginResponse
-	20,  // 163: grep11.ext.v1.Token.GetService:output_type -> grep11.ext.v1.GetServiceResponse
-	25,  // 164: grep11.ext.v1.KeyStore.CreateObject:output_type -> grep11.ext.v1.ObjectResponse
-	27,  // 165: grep11.ext.v1.KeyStore.FindObjects:output_type -> grep11.ext.v1.FindObjectsResponse
-	25,  // 166: grep11.ext.v1.KeyStore.GetObject:output_type -> grep11.ext.v1.ObjectResponse
-	25,  // 167: grep11.ext.v1.KeyStore.SetAttributes:output_type -> grep11.ext.v1.ObjectResponse
-	25,  // 168: grep11.ext.v1.KeyStore.CopyObject:output_type -> grep11.ext.v1.ObjectResponse
-	32,  // 169: grep11.ext.v1.KeyStore.DestroyObject:output_type -> grep11.ext.v1.DestroyObjectResponse
-	34,  // 170: grep11.ext.v1.KeyStore.MakeKey:output_type -> grep11.ext.v1.MakeKeyResponse
-	154, // [154:171] is the sub-list for method output_type
-	137, // [137:154] is the sub-list for method input_type
-	137, // [137:137] is the sub-list for extension type_name
-	137, // [137:137] is the sub-list for extension extendee
-	0,   // [0:137] is the sub-list for field type_name
+	45,  // 131: grep11.ext.v1.Template.attributes:type_name -> grep11.ext.v1.Template.AttributesEntry
+	128, // 132: grep11.ext.v1.Object.AttributesEntry.value:type_name -> grep11.AttributeValue
+	128, // 133: grep11.ext.v1.CreateObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	128, // 134: grep11.ext.v1.FindObjectsRequest.TemplateEntry.value:type_name -> grep11.AttributeValue
+	128, // 135: grep11.ext.v1.SetAttributesRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	128, // 136: grep11.ext.v1.CopyObjectRequest.SourceEntry.value:type_name -> grep11.AttributeValue
+	128, // 137: grep11.ext.v1.CopyObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	128, // 138: grep11.ext.v1.Template.AttributesEntry.value:type_name -> grep11.AttributeValue
+	0,   // 139: grep11.ext.v1.Session.Exchange:input_type -> grep11.ext.v1.Request
+	3,   // 140: grep11.ext.v1.Token.ListTokens:input_type -> grep11.ext.v1.ListTokensRequest
+	5,   // 141: grep11.ext.v1.Token.InitToken:input_type -> grep11.ext.v1.InitTokenRequest
+	7,   // 142: grep11.ext.v1.Token.DeleteToken:input_type -> grep11.ext.v1.DeleteTokenRequest
+	9,   // 143: grep11.ext.v1.Token.InitPin:input_type -> grep11.ext.v1.InitPinRequest
+	11,  // 144: grep11.ext.v1.Token.SetPin:input_type -> grep11.ext.v1.SetPinRequest
+	13,  // 145: grep11.ext.v1.Token.OpenLogin:input_type -> grep11.ext.v1.OpenLoginRequest
+	15,  // 146: grep11.ext.v1.Token.RenewLogin:input_type -> grep11.ext.v1.RenewLoginRequest
+	17,  // 147: grep11.ext.v1.Token.CloseLogin:input_type -> grep11.ext.v1.CloseLoginRequest
+	19,  // 148: grep11.ext.v1.Token.GetService:input_type -> grep11.ext.v1.GetServiceRequest
+	24,  // 149: grep11.ext.v1.KeyStore.CreateObject:input_type -> grep11.ext.v1.CreateObjectRequest
+	26,  // 150: grep11.ext.v1.KeyStore.FindObjects:input_type -> grep11.ext.v1.FindObjectsRequest
+	28,  // 151: grep11.ext.v1.KeyStore.GetObject:input_type -> grep11.ext.v1.GetObjectRequest
+	29,  // 152: grep11.ext.v1.KeyStore.SetAttributes:input_type -> grep11.ext.v1.SetAttributesRequest
+	30,  // 153: grep11.ext.v1.KeyStore.CopyObject:input_type -> grep11.ext.v1.CopyObjectRequest
+	31,  // 154: grep11.ext.v1.KeyStore.DestroyObject:input_type -> grep11.ext.v1.DestroyObjectRequest
+	33,  // 155: grep11.ext.v1.KeyStore.MakeKey:input_type -> grep11.ext.v1.MakeKeyRequest
+	1,   // 156: grep11.ext.v1.Session.Exchange:output_type -> grep11.ext.v1.Response
+	4,   // 157: grep11.ext.v1.Token.ListTokens:output_type -> grep11.ext.v1.ListTokensResponse
+	6,   // 158: grep11.ext.v1.Token.InitToken:output_type -> grep11.ext.v1.InitTokenResponse
+	8,   // 159: grep11.ext.v1.Token.DeleteToken:output_type -> grep11.ext.v1.DeleteTokenResponse
+	10,  // 160: grep11.ext.v1.Token.InitPin:output_type -> grep11.ext.v1.InitPinResponse
+	12,  // 161: grep11.ext.v1.Token.SetPin:output_type -> grep11.ext.v1.SetPinResponse
+	14,  // 162: grep11.ext.v1.Token.OpenLogin:output_type -> grep11.ext.v1.OpenLoginResponse
+	16,  // 163: grep11.ext.v1.Token.RenewLogin:output_type -> grep11.ext.v1.RenewLoginResponse
+	18,  // 164: grep11.ext.v1.Token.CloseLogin:output_type -> grep11.ext.v1.CloseLoginResponse
+	20,  // 165: grep11.ext.v1.Token.GetService:output_type -> grep11.ext.v1.GetServiceResponse
+	25,  // 166: grep11.ext.v1.KeyStore.CreateObject:output_type -> grep11.ext.v1.ObjectResponse
+	27,  // 167: grep11.ext.v1.KeyStore.FindObjects:output_type -> grep11.ext.v1.FindObjectsResponse
+	25,  // 168: grep11.ext.v1.KeyStore.GetObject:output_type -> grep11.ext.v1.ObjectResponse
+	25,  // 169: grep11.ext.v1.KeyStore.SetAttributes:output_type -> grep11.ext.v1.ObjectResponse
+	25,  // 170: grep11.ext.v1.KeyStore.CopyObject:output_type -> grep11.ext.v1.ObjectResponse
+	32,  // 171: grep11.ext.v1.KeyStore.DestroyObject:output_type -> grep11.ext.v1.DestroyObjectResponse
+	34,  // 172: grep11.ext.v1.KeyStore.MakeKey:output_type -> grep11.ext.v1.MakeKeyResponse
+	156, // [156:173] is the sub-list for method output_type
+	139, // [139:156] is the sub-list for method input_type
+	139, // [139:139] is the sub-list for extension type_name
+	139, // [139:139] is the sub-list for extension extendee
+	0,   // [0:139] is the sub-list for field type_name
 }
 
 func init() { file_ext_proto_init() }
@@ -4870,7 +4928,7 @@ func file_ext_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ext_proto_rawDesc), len(file_ext_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   44,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
