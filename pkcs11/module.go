@@ -4,6 +4,8 @@ package pkcs11
 
 import (
 	"context"
+	"log/slog"
+	"time"
 
 	"grep11/pkcs11/ck"
 )
@@ -21,6 +23,16 @@ func (m *Module) Finalize(ctx context.Context) error { return nil }
 
 // GetInfo is C_GetInfo.
 func (m *Module) GetInfo(ctx context.Context) (ck.Info, error) { return ck.Info{}, nil }
+
+// ConfigFile is the absolute path of the configuration in use, "" where none
+// was found. A forked child is given it, for its environment may be gone.
+func (m *Module) ConfigFile() string { return "" }
+
+// CallTimeout bounds one call; 0 is no bound.
+func (m *Module) CallTimeout() time.Duration { return 0 }
+
+// Log takes a line per failed call, and every call at debug level; nil is no log.
+func (m *Module) Log() *slog.Logger { return nil }
 
 // AttributeOutput is one attribute of C_GetAttributeValue's template: the type
 // wanted, the caller's buffer (nil asks for the length) and its ulValueLen,
