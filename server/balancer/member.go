@@ -1,0 +1,145 @@
+package balancer
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"grep11/pkcs11/ck"
+)
+
+// member is a unit as the balancer sees it.
+type member struct {
+	Member
+	index   uint
+	places  chan struct{} // a place per call inside the unit
+	slow    chan struct{} // the same for slow calls
+	load    atomic.Int64  // calls inside or waiting
+	drained atomic.Bool
+	failed  atomic.Pointer[failure] // nil: healthy
+	wake    chan struct{}           // tells the watcher of a failure
+}
+
+type failure struct{ cause error }
+
+func newMember(m Member, index uint) *member {
+	n := m.Concurrency
+	if n <= 0 {
+		n = defaultConcurrency()
+	}
+	return &member{Member: m, index: index, places: make(chan struct{}, n), slow: make(chan struct{}, max(1, n/2)), wake: make(chan struct{}, 1)}
+}
+
+func (m *member) setAside(cause error) {
+	m.failed.Store(&failure{cause})
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// watch checks a member until the balancer stops: now and then while it is
+// healthy, with growing pauses while it is not.
+func (b *Balancer) watch(ctx context.Context, m *member) {
+	pause := b.opts.CheckEvery
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.wake:
+			pause = b.opts.BackoffMin
+			continue
+		case <-time.After(pause):
+		}
+		pause = b.checked(ctx, m, pause)
+	}
+}
+
+// checked checks once and gives the pause before the next check.
+func (b *Balancer) checked(ctx context.Context, m *member, pause time.Duration) time.Duration {
+	err := b.check(ctx, m)
+	if ctx.Err() != nil {
+		return pause
+	}
+	was := m.failed.Load()
+	if err == nil {
+		if was != nil && m.failed.CompareAndSwap(was, nil) {
+			b.opts.Log.Info("crypto unit is back", "unit", m.Name())
+		}
+		return b.opts.CheckEvery
+	}
+	m.failed.Store(&failure{err})
+	if was == nil {
+		b.opts.Log.Error("crypto unit failed its check", "unit", m.Name(), "cause", err)
+		return b.opts.BackoffMin
+	}
+	return min(2*pause, b.opts.BackoffMax)
+}
+
+// check has the unit prove itself and compares its wrapping key with the
+// service's. A unit that hangs counts as failed; its check is waited for, so
+// that checks do not pile up.
+func (b *Balancer) check(ctx context.Context, m *member) error {
+	ctx, cancel := context.WithTimeout(ctx, b.opts.CheckTimeout)
+	defer cancel()
+	result := make(chan error, 1)
+	go func() { result <- b.prove(ctx, m) }()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		m.failed.CompareAndSwap(nil, &failure{fmt.Errorf("no answer to a check: %w", ck.CKR_DEVICE_ERROR)})
+		return <-result
+	}
+}
+
+func (b *Balancer) prove(ctx context.Context, m *member) error {
+	if err := m.Check(ctx); err != nil {
+		return err
+	}
+	p, err := m.WrappingKey()
+	if err != nil {
+		return err
+	}
+	if b.pattern != nil && !bytes.Equal(p, b.pattern) {
+		return fmt.Errorf("wrapping key %s instead of the service's %s: %w", hex.EncodeToString(p), hex.EncodeToString(b.pattern), ck.CKR_IBM_WKID_MISMATCH)
+	}
+	return nil
+}
+
+// Status is what Units shows of one.
+type Status struct {
+	Name, Zone, Kind string
+	Healthy, Drained bool
+	Detail           string // why it is set aside
+	WrappingKey      []byte
+	Load             int64
+}
+
+// Units shows all, in the order of configuration.
+func (b *Balancer) Units() []Status {
+	out := make([]Status, 0, len(b.members))
+	for _, m := range b.members {
+		s := Status{Name: m.Name(), Zone: m.Zone, Kind: m.Kind, Healthy: true, Drained: m.drained.Load(), Load: m.load.Load()}
+		if f := m.failed.Load(); f != nil {
+			s.Healthy, s.Detail = false, f.cause.Error()
+		}
+		s.WrappingKey, _ = m.WrappingKey()
+		out = append(out, s)
+	}
+	return out
+}
+
+// Drain takes a unit out of service, or back in; calls inside it finish.
+func (b *Balancer) Drain(name string, drained bool) error {
+	for _, m := range b.members {
+		if m.Name() == name {
+			m.drained.Store(drained)
+			return nil
+		}
+	}
+	return fmt.Errorf("no crypto unit is called %q: %w", name, ck.CKR_ARGUMENTS_BAD)
+}
