@@ -24,31 +24,22 @@ func (c *call) GenerateRandom(ctx context.Context, r *pb.GenerateRandomRequest) 
 	return &pb.GenerateRandomResponse{Rnd: out}, err
 }
 
-func (c *call) GetMechanismList(ctx context.Context, _ *pb.GetMechanismListRequest) (*pb.GetMechanismListResponse, error) {
-	rows, err := c.mechanisms(ctx)
+func (c *call) GetMechanismList(context.Context, *pb.GetMechanismListRequest) (*pb.GetMechanismListResponse, error) {
 	out := &pb.GetMechanismListResponse{}
-	for _, row := range rows {
+	for _, row := range c.srv.units.Mechanisms() {
 		out.Mechs = append(out.Mechs, uint64(row.Type))
 	}
-	return out, err
+	return out, nil
 }
 
-func (c *call) GetMechanismInfo(ctx context.Context, r *pb.GetMechanismInfoRequest) (*pb.GetMechanismInfoResponse, error) {
-	rows, err := c.mechanisms(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (c *call) GetMechanismInfo(_ context.Context, r *pb.GetMechanismInfoRequest) (*pb.GetMechanismInfoResponse, error) {
 	t := ck.MechanismType(uint32(r.Mech)) // clients send sign-extended numbers
-	for _, row := range rows {
+	for _, row := range c.srv.units.Mechanisms() {
 		if row.Type == t {
 			return &pb.GetMechanismInfoResponse{MechInfo: mechanismInfo(row)}, nil
 		}
 	}
 	return nil, fmt.Errorf("mechanism %v: %w", t, ck.CKR_MECHANISM_INVALID)
-}
-
-func (c *call) mechanisms(ctx context.Context) ([]*mech.Row, error) {
-	return onUnit(ctx, c, func(u unit.Unit) ([]*mech.Row, error) { return u.Mechanisms(), nil })
 }
 
 func mechanismInfo(row *mech.Row) *pb.MechanismInfo {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"grep11/pkcs11/ck"
+	"grep11/pkcs11/mech"
 )
 
 // member is a unit as the balancer sees it.
@@ -143,3 +144,7 @@ func (b *Balancer) Drain(name string, drained bool) error {
 	}
 	return fmt.Errorf("no crypto unit is called %q: %w", name, ck.CKR_ARGUMENTS_BAD)
 }
+
+// Mechanisms are those of the service. Its units are alike, so any may answer,
+// even one that is set aside.
+func (b *Balancer) Mechanisms() []*mech.Row { return b.members[0].Mechanisms() }

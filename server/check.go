@@ -1,0 +1,95 @@
+package server
+
+import (
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net"
+)
+
+// check refuses what cannot work or would be unsafe; each message names its key.
+func (c *Config) check() error {
+	for _, f := range []func() error{c.checkListeners, c.checkAuth, c.checkUnits, c.checkAudit} {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkListeners() error {
+	l := c.Listen
+	if len(l.TLS) == 0 && l.Unix == "" && len(l.Plaintext) == 0 {
+		return fmt.Errorf("key listen.tls: no listener is configured")
+	}
+	if len(l.TLS) > 0 && (c.TLS.Cert == "" || c.TLS.Key == "") {
+		return fmt.Errorf("keys tls.cert and tls.key are needed by listen.tls")
+	}
+	for _, addr := range l.Plaintext {
+		if err := loopback(addr); err != nil {
+			return fmt.Errorf("key listen.plaintext: %w", err)
+		}
+	}
+	if l.Connections < 1 || l.Streams < 1 {
+		return fmt.Errorf("keys listen.connections and listen.streams must be at least 1")
+	}
+	return nil
+}
+
+// loopback: a listener without TLS is for this machine alone.
+func loopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("%q is not a loopback address", addr)
+}
+
+func (c *Config) checkAuth() error {
+	switch c.TLS.ClientAuth {
+	case "":
+		c.TLS.ClientAuth = "require"
+	case "require", "optional":
+	default:
+		return fmt.Errorf(`key tls.client_auth: %q is neither "require" nor "optional"`, c.TLS.ClientAuth)
+	}
+	for _, h := range c.Auth.Bearer {
+		if b, err := hex.DecodeString(h); err != nil || len(b) != 32 {
+			return fmt.Errorf("key auth.bearer_sha256: not a SHA-256 hash of 64 hexadecimal digits")
+		}
+	}
+	if c.Auth.RequireBearer && len(c.Auth.Bearer) == 0 {
+		return fmt.Errorf("key auth.require_bearer: auth.bearer_sha256 holds no token")
+	}
+	return nil
+}
+
+func (c *Config) checkUnits() error {
+	seen := map[string]bool{}
+	for i, u := range c.Units {
+		switch {
+		case u.Name == "":
+			return fmt.Errorf("unit %d: key name is missing", i+1)
+		case seen[u.Name]:
+			return fmt.Errorf("unit %q: key name occurs twice", u.Name)
+		case unitKinds[u.Kind] == nil:
+			return fmt.Errorf("unit %q: key kind: %q is unknown", u.Name, u.Kind)
+		}
+		seen[u.Name] = true
+	}
+	if len(seen) == 0 {
+		return fmt.Errorf("no [[unit]] is configured")
+	}
+	return nil
+}
+
+func (c *Config) checkAudit() error {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(c.Audit.Level)); err != nil {
+		return fmt.Errorf("key audit.level: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Config is server.toml. Paths are relative to the file's folder.
+type Config struct {
+	Listen   Listen       `toml:"listen"`
+	TLS      TLS          `toml:"tls"`
+	Auth     Auth         `toml:"auth"`
+	Keystore Keystore     `toml:"keystore"`
+	Audit    Audit        `toml:"audit"`
+	Metrics  Metrics      `toml:"metrics"`
+	Units    []UnitConfig `toml:"unit"`
+}
+
+// Listen says where the service answers, and its limits.
+type Listen struct {
+	TLS       []string `toml:"tls"`       // host:port
+	Unix      string   `toml:"unix"`      // path of a socket; its file mode guards it
+	Plaintext []string `toml:"plaintext"` // host:port, loopback only
+	Zone      string   `toml:"zone"`      // of this server; units of the same zone are preferred
+	// RequestTimeout bounds a call whose caller gave no deadline.
+	RequestTimeout Duration `toml:"request_timeout"`
+	// Drain is how long calls may go on after a signal to stop.
+	Drain       Duration `toml:"drain"`
+	Connections int      `toml:"connections"` // at a time
+	Streams     uint32   `toml:"streams"`     // of one connection at a time
+}
+
+// TLS names PEM files; they are read again when they change.
+type TLS struct {
+	Cert     string `toml:"cert"`
+	Key      string `toml:"key"`
+	ClientCA string `toml:"client_ca"`
+	// ClientAuth: "require" (default with client_ca) or "optional".
+	ClientAuth string `toml:"client_auth"`
+}
+
+// Auth says who may call beside holders of a client certificate.
+type Auth struct {
+	// Bearer are SHA-256 hashes, in hex, of the tokens GREP11 clients may send
+	// as "authorization: Bearer". Where there are any, a caller over TLS needs
+	// one of them or a client certificate.
+	Bearer []string `toml:"bearer_sha256"`
+	// RequireBearer asks for a token beside the certificate.
+	RequireBearer bool `toml:"require_bearer"`
+	// Admins are the common names of certificates that may delete tokens.
+	Admins []string `toml:"admins"`
+}
+
+// Keystore says where tokens and their objects are kept.
+type Keystore struct {
+	Path string `toml:"path"` // SQLite file
+}
+
+// Audit says what is logged and where to.
+type Audit struct {
+	Level string `toml:"level"` // debug, info, warn, error
+	File  string `toml:"file"`  // empty: standard error
+}
+
+// Metrics says where Prometheus finds them.
+type Metrics struct {
+	Listen string `toml:"listen"` // host:port; empty: nowhere
+}
+
+// UnitConfig is one crypto unit.
+type UnitConfig struct {
+	Name string `toml:"name"`
+	Zone string `toml:"zone"`
+	Kind string `toml:"kind"` // soft
+	// State is the unit's folder, KeyFile the file of the secret that seals its
+	// master key there.
+	State       string `toml:"state"`
+	KeyFile     string `toml:"key_file"`
+	Concurrency int    `toml:"concurrency"`
+}
+
+// Duration is written as "30s" or "5m".
+type Duration struct{ time.Duration }
+
+func (d *Duration) UnmarshalText(b []byte) (err error) {
+	d.Duration, err = time.ParseDuration(string(b))
+	if err == nil && d.Duration <= 0 {
+		err = fmt.Errorf("%q is not a positive duration", b)
+	}
+	return err
+}
+
+// Defaults is a configuration that needs listeners and units added.
+func Defaults() Config {
+	return Config{
+		Listen: Listen{
+			RequestTimeout: Duration{60 * time.Second},
+			Drain:          Duration{10 * time.Second},
+			Connections:    10_000,
+			Streams:        10_000,
+		},
+		Keystore: Keystore{Path: "keystore.db"},
+		Audit:    Audit{Level: "info"},
+	}
+}
+
+// LoadConfig reads server.toml. Errors name file, line and key.
+func LoadConfig(path string) (Config, error) {
+	c := Defaults()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return c, err
+	}
+	md, err := toml.Decode(string(text), &c)
+	if err != nil {
+		return c, decodeError(path, err)
+	}
+	if unknown := md.Undecoded(); len(unknown) > 0 {
+		return c, fmt.Errorf("%s: line %d: unknown key %s", path, lineOf(string(text), unknown[0]), unknown[0])
+	}
+	if err := c.check(); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	c.resolve(filepath.Dir(path))
+	return c, nil
+}
+
+func decodeError(path string, err error) error {
+	var p toml.ParseError
+	if errors.As(err, &p) {
+		return fmt.Errorf("%s: line %d: key %s: %s", path, p.Position.Line, p.LastKey, p.Message)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// lineOf finds where a key stands: its table's header, then the key itself.
+func lineOf(text string, key toml.Key) int {
+	table, last := strings.Join(key[:len(key)-1], "."), key[len(key)-1]
+	current := ""
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			current = strings.Trim(line[:strings.LastIndex(line+"]", "]")], "[] \"")
+			if current == key.String() {
+				return i + 1
+			}
+			continue
+		}
+		name, _, _ := strings.Cut(line, "=")
+		if current == table && strings.Trim(name, " \t\"'") == last {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// resolve makes relative paths relative to the file.
+func (c *Config) resolve(dir string) {
+	paths := []*string{&c.Listen.Unix, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA, &c.Keystore.Path, &c.Audit.File}
+	for i := range c.Units {
+		paths = append(paths, &c.Units[i].State, &c.Units[i].KeyFile)
+	}
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"grep11/pkcs11/ck"
+)
+
+// metrics are the server's own, in a registry of their own.
+type metrics struct {
+	registry *prometheus.Registry
+	calls    *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	ready    map[string]methodMetrics // immutable: by method, for calls that succeed
+	http     *http.Server
+}
+
+type methodMetrics struct {
+	ok      prometheus.Counter
+	seconds prometheus.Observer
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "grep11_calls_total", Help: "Calls answered, by method and return value.",
+		}, []string{"method", "rv"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "grep11_call_seconds", Help: "Time a call took inside the server.",
+			Buckets: []float64{.00005, .0002, .001, .005, .02, .1, .5, 2, 10},
+		}, []string{"method"}),
+		ready: map[string]methodMetrics{},
+	}
+	m.registry.MustRegister(m.calls, m.seconds)
+	for _, sv := range services {
+		for _, row := range sv.methods {
+			m.ready[row.name] = methodMetrics{m.calls.WithLabelValues(row.name, ck.CKR_OK.Error()), m.seconds.WithLabelValues(row.name)}
+		}
+	}
+	return m
+}
+
+func (m *metrics) count(method string, err error, took time.Duration) {
+	r, known := m.ready[method]
+	if known {
+		r.seconds.Observe(took.Seconds())
+	}
+	if known && err == nil {
+		r.ok.Inc()
+		return
+	}
+	m.calls.WithLabelValues(method, ck.RVOf(err).Error()).Inc()
+}
+
+// listen serves /metrics, where an address is configured.
+func (m *metrics) listen(addr string, log *slog.Logger) error {
+	if addr == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	m.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	log.Info("metrics", "address", l.Addr().String())
+	go func() {
+		if err := m.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("metrics ended", "cause", err)
+		}
+	}()
+	return nil
+}
+
+func (m *metrics) close() error {
+	if m.http == nil {
+		return nil
+	}
+	return m.http.Close()
+}

@@ -1,0 +1,168 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"grep11/server/access"
+	"grep11/server/balancer"
+	"grep11/server/keystore"
+	"grep11/server/unit"
+)
+
+// maxMessage bounds a request (grep11-wire 1), with room for the stream's envelope.
+const maxMessage = 64<<20 + 4096
+
+// Server is one process of the service.
+type Server struct {
+	config  Config
+	log     *slog.Logger
+	grpc    *grpc.Server
+	doors   *doors
+	units   *balancer.Balancer
+	ext     *extension
+	metrics *metrics
+	faults  faultList
+
+	inside   atomic.Int64 // requests being answered
+	draining atomic.Bool
+
+	mu        sync.Mutex
+	listeners []net.Listener // guarded by mu
+}
+
+// Open makes a server of a configuration: it opens the store and the units and
+// listens, but serves nothing yet.
+func Open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
+	store, err := keystore.Open(ctx, c.Keystore.Path)
+	if err != nil {
+		return nil, fmt.Errorf("key store %s: %w", c.Keystore.Path, err)
+	}
+	members, err := openUnits(c.Units)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	s, err := New(c, store, members, log)
+	if err != nil {
+		return nil, errors.Join(err, closeUnits(members), store.Close())
+	}
+	if err := s.listen(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// New makes a server of its parts and owns them from then on. It has no
+// listeners; see ServeOn.
+func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.Logger) (*Server, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{config: c, log: log, metrics: newMetrics()}
+	var err error
+	if s.doors, err = newDoors(c, log); err != nil {
+		return nil, err
+	}
+	if s.units, err = balancer.New(members, balancer.Options{Zone: c.Listen.Zone, Log: log}); err != nil {
+		return nil, err
+	}
+	s.ext = &extension{store: store, access: access.New(store), do: s.do}
+	s.grpc = grpc.NewServer(s.options()...)
+	s.register(s.grpc)
+	return s, nil
+}
+
+// do serves the extension's handlers.
+func (s *Server) do(ctx context.Context, f func(unit.Unit) error) error {
+	_, err := balancer.Do(ctx, s.units, false, func(u unit.Unit) (struct{}, error) { return struct{}{}, f(u) })
+	return err
+}
+
+func (s *Server) options() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.Creds(s.doors),
+		grpc.ForceServerCodecV2(protoCodec),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(s.config.Listen.Streams),
+		grpc.ConnectionTimeout(10 * time.Second),
+		grpc.WaitForHandlers(true),
+		// Clients may ping moderately without being told to go away (grep11-wire 6.4).
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+	}
+}
+
+// Serve answers on all listeners until Stop or Close.
+func (s *Server) Serve() error {
+	s.mu.Lock()
+	listeners := s.listeners
+	s.mu.Unlock()
+	errs := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { errs <- s.grpc.Serve(l) }()
+	}
+	var all []error
+	for range listeners {
+		if err := <-errs; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			all = append(all, err)
+			s.grpc.Stop()
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Stop lets the calls inside finish, as long as the configuration allows, and
+// closes the server. Idle streams are ended.
+func (s *Server) Stop() error {
+	s.draining.Store(true)
+	stopped := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop()
+		close(stopped)
+	}()
+	s.quiet(stopped)
+	return s.Close()
+}
+
+// quiet waits until all has ended, nothing but idle streams is left, or the
+// time is over.
+func (s *Server) quiet(stopped <-chan struct{}) {
+	over := time.After(s.config.Listen.Drain.Duration)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	idle := 0
+	for idle < 3 { // answers are on their way for a moment after their calls
+		select {
+		case <-stopped:
+			return
+		case <-over:
+			return
+		case <-tick.C:
+		}
+		idle++
+		if s.inside.Load() > 0 {
+			idle = 0
+		}
+	}
+}
+
+// Close ends everything at once: connections, then units, then the store.
+func (s *Server) Close() error {
+	s.draining.Store(true)
+	s.grpc.Stop()
+	s.mu.Lock()
+	for _, l := range s.listeners {
+		_ = l.Close() // one that served is closed already
+	}
+	s.mu.Unlock()
+	return errors.Join(s.metrics.close(), s.units.Close(), s.ext.store.Close())
+}
