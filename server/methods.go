@@ -135,6 +135,6 @@ var services = []struct {
 		as("SetAttributes", (*extension).setAttributes),
 		as("CopyObject", (*extension).copyObject),
 		as("DestroyObject", (*extension).destroyObject),
-		slow(as("MakeKey", (*extension).makeKey)),
+		slow(on("MakeKey", (*call).MakeKey)),
 	}},
 }

@@ -32,6 +32,9 @@ func (x *extension) destroyObject(ctx context.Context, c access.Caller, r *extpb
 	return nil, ck.CKR_FUNCTION_NOT_SUPPORTED
 }
 
-func (x *extension) makeKey(ctx context.Context, c access.Caller, r *extpb.MakeKeyRequest) (*extpb.MakeKeyResponse, error) {
+// MakeKey is a method of the call, not of the extension: it makes the key with the
+// halves of keys.go (c.generate, c.generatePair, c.unwrap, c.derive), which
+// resolve stored keys and choose the unit. c.caller gives the caller.
+func (c *call) MakeKey(ctx context.Context, r *extpb.MakeKeyRequest) (*extpb.MakeKeyResponse, error) {
 	return nil, ck.CKR_FUNCTION_NOT_SUPPORTED
 }
