@@ -6,6 +6,11 @@
 GO ?= go
 OUT := build/out
 
+# The library shows the C_ functions and nothing else, binds them to itself
+# whatever else is loaded, and stays: threads of Go live in it.
+LIBRARY := $(OUT)/libgrep11-pkcs11.so
+LDLIBRARY := -s -w -extldflags "-Wl,--version-script=$(CURDIR)/c/exports.map -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now"
+
 # How long each fuzz target runs in `make fuzz`.
 FUZZTIME ?= 10s
 # Arguments of the benchmark, for example `make bench BENCH="-time 3s"`.
@@ -19,6 +24,8 @@ build:
 	@mkdir -p $(OUT)
 	@test -e $(OUT)/grep11 || echo "Building into $(OUT); the first time takes a few minutes, later ones seconds."
 	$(if $(wildcard server/cmd/grep11/*.go),$(GO) build -v -o $(OUT)/grep11 ./server/cmd/grep11)
+	$(GO) build -buildmode=c-shared -trimpath -ldflags '$(LDLIBRARY)' -o $(LIBRARY) ./c
+	@rm -f $(LIBRARY:.so=.h)
 
 demo: build
 	@build/deps.sh demo

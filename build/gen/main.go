@@ -18,6 +18,8 @@ func main() {
 		make func() ([]byte, error)
 	}{
 		{"pkcs11/ck/zconst.go", goConstants},
+		{"c/cryptoki.h", cHeader},
+		{"c/functions.h", cFunctions},
 	} {
 		text, err := out.make()
 		if err == nil {

@@ -1,0 +1,123 @@
+package main
+
+// #cgo CFLAGS: -std=gnu11
+// #include "engine.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"grep11/pkcs11"
+	"grep11/pkcs11/ck"
+)
+
+// life is the time from C_Initialize to C_Finalize.
+type life struct {
+	module *pkcs11.Module
+	ctx    context.Context // ends with it, and all calls under way
+	end    context.CancelFunc
+	bound  time.Duration // of one call, 0 for none
+	log    *slog.Logger  // nil: none
+	calls  atomic.Int64  // under way
+}
+
+var current atomic.Pointer[life]
+
+// enter counts a call in, nil if the library is not initialised. C_Finalize
+// takes current away before it looks at calls, hence the second look here.
+func enter() *life {
+	l := current.Load()
+	if l == nil {
+		return nil
+	}
+	l.calls.Add(1)
+	if current.Load() != l {
+		l.leave()
+		return nil
+	}
+	return l
+}
+
+func (l *life) leave() { l.calls.Add(-1) }
+
+// call is the one way from C into the module: it checks that the library is
+// initialised and that the arguments were fit to be read, bounds the call's
+// time, recovers panics, logs, and makes the CK_RV.
+func call(name string, a *args, f func(context.Context, *pkcs11.Module) error) C.CK_RV {
+	l := enter()
+	if l == nil {
+		return rv(ck.CKR_CRYPTOKI_NOT_INITIALIZED)
+	}
+	defer l.leave()
+	ctx := bounded{life: l.ctx}
+	if l.bound > 0 {
+		ctx.until = time.Now().Add(l.bound)
+	}
+	defer ctx.release()
+	return l.result(name, a, run(&ctx, l.module, a, f))
+}
+
+// callUnbounded is call for a function that waits as long as the caller likes.
+func callUnbounded(name string, a *args, f func(context.Context, *pkcs11.Module) error) C.CK_RV {
+	l := enter()
+	if l == nil {
+		return rv(ck.CKR_CRYPTOKI_NOT_INITIALIZED)
+	}
+	defer l.leave()
+	return l.result(name, a, run(l.ctx, l.module, a, f))
+}
+
+func run(ctx context.Context, m *pkcs11.Module, a *args, f func(context.Context, *pkcs11.Module) error) (err error) {
+	if a.err != nil {
+		return a.err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s: %w", p, debug.Stack(), ck.CKR_GENERAL_ERROR)
+		}
+	}()
+	return f(ctx, m)
+}
+
+// result logs a call that ended and makes its CK_RV.
+func (l *life) result(name string, a *args, err error) C.CK_RV {
+	if err == nil {
+		if l.log != nil && l.log.Enabled(l.ctx, slog.LevelDebug) {
+			l.log.Debug(name, "rv", "CKR_OK")
+		}
+		return C.CKR_OK
+	}
+	code := ck.RVOf(err)
+	if l.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		code = ck.CKR_CRYPTOKI_NOT_INITIALIZED // woken by C_Finalize
+	}
+	if l.log != nil {
+		l.log.Log(l.ctx, levelOf(code), name, "rv", code.Error(), "cause", err.Error())
+	}
+	return rv(code)
+}
+
+// levelOf keeps answers that are part of normal use out of an ordinary log.
+func levelOf(code ck.RV) slog.Level {
+	switch code {
+	case ck.CKR_BUFFER_TOO_SMALL, ck.CKR_ATTRIBUTE_TYPE_INVALID, ck.CKR_ATTRIBUTE_SENSITIVE,
+		ck.CKR_USER_ALREADY_LOGGED_IN, ck.CKR_FUNCTION_NOT_SUPPORTED, ck.CKR_NO_EVENT:
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
+
+func rv(code ck.RV) C.CK_RV { return C.CK_RV(code) }
+
+// unsupported answers for the functions of the standard that the module lacks.
+func unsupported(name string) C.CK_RV { return refuse(name, ck.CKR_FUNCTION_NOT_SUPPORTED) }
+
+func refuse(name string, code ck.RV) C.CK_RV {
+	return call(name, &args{err: code}, nil)
+}

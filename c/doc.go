@@ -1,0 +1,11 @@
+// Package main is libgrep11-pkcs11.so: the C ABI of PKCS#11 3.2 over package
+// pkcs11. C (entries.c, tables.c, fork.c, copy.c) knows about symbols, function
+// lists and fork; Go turns pointers into slices and calls the module.
+//
+// A call goes C_Sign (entries.c) -> engine()->C_Sign (fork.c: whose Go runtime)
+// -> go_C_Sign (sign.go) -> call (call.go) -> (*pkcs11.Module).Sign. To add a
+// function, write the export and the method: its line in functions.h is
+// generated, a wrong signature does not compile, a missing one does not link.
+package main
+
+func main() {} // -buildmode=c-shared wants one
