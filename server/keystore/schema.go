@@ -1,0 +1,77 @@
+package keystore
+
+import "strings"
+
+// formatName and formatVersion tell our stores from others, and old from new.
+const (
+	formatName    = "grep11 key store"
+	formatVersion = 1
+)
+
+// dialect holds the few places where SQL databases differ. All queries use
+// numbered placeholders in the order of their numbers, which every database
+// here understands.
+type dialect struct {
+	bytes   string // the type of byte strings
+	handles string // a column of ascending numbers that are never used again
+	tree    string // after a table that is nothing but its primary key
+	begin   string // starts a transaction that will write
+}
+
+func (d dialect) ddl() string {
+	return strings.NewReplacer("BYTES", d.bytes, "HANDLES", d.handles, "TREE", d.tree).Replace(schema)
+}
+
+// Objects and marks name their token by its number. A mark is the digest of
+// one indexed attribute (see markOf): short, of one length, and in the order
+// that a search reads. Times are seconds since 1970.
+const schema = `
+CREATE TABLE service (
+	format     TEXT   NOT NULL PRIMARY KEY,
+	version    BIGINT NOT NULL,
+	seal_key   BYTES  NOT NULL,
+	next_token BIGINT NOT NULL
+);
+CREATE TABLE tokens (
+	id            BYTES  NOT NULL PRIMARY KEY,
+	number        BIGINT NOT NULL UNIQUE,
+	label         TEXT   NOT NULL,
+	serial        TEXT   NOT NULL,
+	so_pin        TEXT   NOT NULL,
+	so_failures   BIGINT NOT NULL,
+	user_pin      TEXT   NOT NULL,
+	user_failures BIGINT NOT NULL
+);
+CREATE TABLE objects (
+	handle     HANDLES,
+	id         BYTES  NOT NULL UNIQUE,
+	token      BIGINT NOT NULL,
+	version    BIGINT NOT NULL,
+	private    BIGINT NOT NULL,
+	attributes BYTES  NOT NULL,
+	key_blob   BYTES  NOT NULL
+);
+CREATE INDEX objects_of_token ON objects (token, handle);
+CREATE TABLE marks (
+	token  BIGINT NOT NULL,
+	mark   BYTES  NOT NULL,
+	handle BIGINT NOT NULL,
+	PRIMARY KEY (token, mark, handle)
+) TREE;
+CREATE TABLE requests (
+	id     BYTES  NOT NULL PRIMARY KEY,
+	method TEXT   NOT NULL,
+	token  BYTES  NOT NULL,
+	result BYTES  NOT NULL,
+	made   BIGINT NOT NULL
+) TREE;
+CREATE INDEX requests_by_age ON requests (made);
+CREATE TABLE logins (
+	id    BYTES  NOT NULL PRIMARY KEY,
+	token BIGINT NOT NULL,
+	role  BIGINT NOT NULL,
+	until BIGINT NOT NULL
+) TREE;
+CREATE INDEX logins_of_token ON logins (token, role);
+CREATE INDEX logins_by_age ON logins (until);
+`
