@@ -1,0 +1,94 @@
+package consumers
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// p11Kit registers the library for the user by a module file, as README says.
+func (s *service) p11Kit(t *testing.T) {
+	t.Helper()
+	home := s.path("home")
+	modules := filepath.Join(home, ".config/pkcs11/modules")
+	if err := os.MkdirAll(modules, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.snippet(t, "grep11.module"), filepath.Join(modules, "grep11.module")); err != nil {
+		t.Fatal(err)
+	}
+	s.env = append(s.env, "HOME="+home, "XDG_CONFIG_HOME="+home+"/.config", "GNUTLS_PIN="+s.pin, "GNUTLS_SO_PIN="+s.soPIN)
+}
+
+func TestGnuTLS(t *testing.T) {
+	consumer(t, "p11tool", "gnutls-bin")
+	s := start(t)
+	s.p11Kit(t)
+	token := "pkcs11:token=" + s.token
+	wants(t, s.run(t, "p11tool", "--list-tokens"), ";token="+s.token)
+
+	s.run(t, "p11tool", "--login", "--generate-privkey", "rsa", "--bits", "2048", "--label", "gnutls-rsa", token)
+	s.run(t, "p11tool", "--login", "--generate-privkey", "ecdsa", "--curve", "secp256r1", "--label", "gnutls-ec", token)
+	for _, label := range []string{"gnutls-rsa", "gnutls-ec"} {
+		t.Run(label, func(t *testing.T) {
+			wants(t, s.run(t, "p11tool", "--login", "--list-all", token), label)
+			wants(t, s.run(t, "p11tool", "--login", "--test-sign", s.uri(label, "private")), "Signing using", "Verifying against public key in the token... ok")
+			s.gnuTLSCertificate(t, label, token)
+		})
+	}
+}
+
+// gnuTLSCertificate signs a certificate with a key on the token and stores it
+// beside it.
+func (s *service) gnuTLSCertificate(t *testing.T, label, token string) {
+	template := s.write(t, label+".tmpl", "cn = "+label+"\nca\ncert_signing_key\nexpiration_days = 30\n")
+	s.run(t, "certtool", "--generate-self-signed", "--template", template, "--load-privkey", s.uri(label, "private"),
+		"--outfile", label+".pem")
+	wants(t, s.run(t, "certtool", "--verify", "--load-ca-certificate", label+".pem", "--infile", label+".pem"), "Verified. The certificate is trusted.")
+	s.run(t, "p11tool", "--login", "--write", "--load-certificate", label+".pem", "--label", label, token)
+	wants(t, s.run(t, "p11tool", "--login", "--list-all-certs", token), label)
+	wants(t, s.run(t, "p11tool", "--export", s.uri(label, "cert")), "BEGIN CERTIFICATE")
+}
+
+// p11-kit carries the library over a socket to another process.
+func TestP11KitRemoting(t *testing.T) {
+	consumer(t, "p11-kit", "p11-kit")
+	s := start(t)
+	s.keyPair(t, "EC:prime256v1", "far", "71")
+	s.keyPair(t, "rsa:2048", "far-rsa", "72")
+	s.serveP11Kit(t)
+
+	far := *s
+	far.module = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so"
+	wants(t, far.tool(t, "-O"), "far", "far-rsa")
+	s.write(t, "data", "signed from afar")
+	far.tool(t, "--sign", "--mechanism", "SHA256-RSA-PKCS", "--id", "72", "--input-file", "data", "--output-file", "data.sig")
+	far.tool(t, "--read-object", "--type", "pubkey", "--id", "72", "--output-file", "far.der")
+	wants(t, s.run(t, "openssl", "dgst", "-sha256", "-verify", "far.der", "-keyform", "DER", "-signature", "data.sig", "data"), "Verified OK")
+	far.keyPair(t, "EC:secp384r1", "made-afar", "73")
+	wants(t, s.tool(t, "-O"), "made-afar")
+}
+
+// serveP11Kit starts p11-kit's server in the foreground with our library in it.
+func (s *service) serveP11Kit(t *testing.T) {
+	t.Helper()
+	socket := filepath.Join(shortTemp(t), "p11")
+	server := exec.Command("p11-kit", "server", "--foreground", "--name", socket, "--provider", s.module, "pkcs11:token="+s.token)
+	server.Env = append(os.Environ(), s.env...)
+	var log strings.Builder
+	server.Stdout, server.Stderr = &log, &log
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.Process.Kill()
+		server.Wait()
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	eventually(t, "p11-kit's socket", patience, func() error { _, err := os.Stat(socket); return err })
+	s.env = append(s.env, "P11_KIT_SERVER_ADDRESS=unix:path="+socket)
+}
