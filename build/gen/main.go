@@ -20,6 +20,7 @@ func main() {
 		{"pkcs11/ck/zconst.go", goConstants},
 		{"c/cryptoki.h", cHeader},
 		{"c/functions.h", cFunctions},
+		{"server/admin/command/zconst.go", adminConstants},
 	} {
 		text, err := out.make()
 		if err == nil {
