@@ -64,7 +64,7 @@ func (s *Store) Tokens(ctx context.Context) (tokens []Token, next uint64, err er
 	return tokens, next, explain(err)
 }
 
-// Token reads one token; an unknown one is CKR_TOKEN_NOT_PRESENT.
+// Token reads one token; an unknown one is CKR_TOKEN_NOT_RECOGNIZED.
 func (s *Store) Token(ctx context.Context, id ID) (Token, error) {
 	return s.tokens.get(id, func() (Token, bool, error) {
 		t, err := scanToken(s.db.row(selectToken+`WHERE id = $1`, id[:]).Scan)
@@ -74,7 +74,7 @@ func (s *Store) Token(ctx context.Context, id ID) (Token, error) {
 
 func noToken(id ID, err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("token %x is not here: %w", id[:], ck.CKR_TOKEN_NOT_PRESENT)
+		return fmt.Errorf("token %x is not here: %w", id[:], ck.CKR_TOKEN_NOT_RECOGNIZED)
 	}
 	return explain(err)
 }
@@ -101,11 +101,11 @@ func (s *Store) CreateToken(ctx context.Context, r Request, tok Token) (ID, erro
 	return ParseID(result)
 }
 
-// ResetToken empties a token: its objects, logins and user PIN are gone, its
-// label and SO PIN are those of tok. soPIN is the hash that was checked.
-func (s *Store) ResetToken(ctx context.Context, r Request, tok Token, soPIN string) error {
+// ResetToken empties a token and names it anew: its objects, logins and user
+// PIN are gone. soPIN is the hash that the SO PIN was checked against.
+func (s *Store) ResetToken(ctx context.Context, r Request, label, soPIN string) error {
 	_, err := s.once(ctx, r, func(t *tx) ([]byte, error) {
-		old, err := t.token(tok.ID)
+		old, err := t.token(r.Token)
 		if err != nil {
 			return nil, err
 		}
@@ -115,8 +115,8 @@ func (s *Store) ResetToken(ctx context.Context, r Request, tok Token, soPIN stri
 		if err := t.empty(old); err != nil {
 			return nil, err
 		}
-		_, err = t.exec(`UPDATE tokens SET label = $1, so_pin = $2, so_failures = 0, user_pin = '', user_failures = 0 WHERE id = $3`,
-			tok.Label, tok.SO.Hash, tok.ID[:])
+		_, err = t.exec(`UPDATE tokens SET label = $1, so_failures = 0, user_pin = '', user_failures = 0 WHERE id = $2`,
+			label, r.Token[:])
 		return nil, err
 	})
 	return err
