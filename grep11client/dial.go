@@ -1,0 +1,245 @@
+package grep11client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+)
+
+const (
+	maxMessage = 64 << 20 // bytes, as GREP11 servers take
+	// window and buffers: fixed windows also switch off bandwidth probing, whose
+	// pings would cost more than they bring on short messages.
+	window     = 4 << 20
+	bufferSize = 64 << 10
+)
+
+// dial connects to an endpoint and waits until it is ready for calls. TCP and
+// TLS are done here rather than by gRPC: certificates are read anew each time,
+// errors say what is wrong, and the socket can be closed without waiting.
+func (e *endpoint) dial(ctx context.Context) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.c.cfg.Timeouts.Connect)
+	defer cancel()
+	raw, err := e.dialTLS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient("passthrough:///grep11", e.options(raw)...)
+	if err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	l := newLink(e, conn, raw)
+	conn.Connect()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		failed := state == connectivity.TransientFailure || state == connectivity.Shutdown
+		if failed || !conn.WaitForStateChange(ctx, state) {
+			err := handshakeError(ctx, raw)
+			l.close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func handshakeError(ctx context.Context, raw *socket) error {
+	if err := raw.failure(); err != nil {
+		return fmt.Errorf("connected, but then: %w", err)
+	}
+	if ctx.Err() != nil {
+		return errors.New("connected, but the server does not speak")
+	}
+	return errors.New("connected, but the server does not speak gRPC")
+}
+
+func (e *endpoint) options(raw *socket) []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithContextDialer(raw.once),
+		grpc.WithTransportCredentials(established{tls: e.c.cfg.TLS != nil}),
+		grpc.WithAuthority(e.serverName()),
+		grpc.WithUserAgent("libgrep11-pkcs11"),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
+		grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: e.c.cfg.Pool.Keepalive, Timeout: e.c.cfg.Timeouts.Connect}),
+		grpc.WithDisableServiceConfig(), grpc.WithDisableHealthCheck(), grpc.WithDisableRetry(),
+		grpc.WithIdleTimeout(0), grpc.WithNoProxy(),
+	}
+}
+
+// serverName is the name the server must prove.
+func (e *endpoint) serverName() string {
+	if t := e.c.cfg.TLS; t != nil && t.ServerName != "" {
+		return t.ServerName
+	}
+	if network, address := e.network(); network == "tcp" {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			return host
+		}
+	}
+	return "localhost"
+}
+
+func (e *endpoint) dialTLS(ctx context.Context) (*socket, error) {
+	network, address := e.network()
+	conn, err := e.c.dialer(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	raw := &socket{Conn: conn, under: conn}
+	if e.c.cfg.TLS == nil {
+		return raw, nil
+	}
+	config, err := e.c.cfg.TLS.load()
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	config.ServerName = e.serverName()
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, e.c.cfg.TLS.explain(err)
+	}
+	raw.Conn = secure
+	return raw, nil
+}
+
+// load reads the files and refuses a certificate of ours that is not valid now.
+func (t *TLS) load() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no certificate", t.CA)
+		}
+	}
+	if t.Cert == "" {
+		return config, nil
+	}
+	cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if err != nil {
+		return nil, fmt.Errorf("client certificate %s: %w", t.Cert, err)
+	}
+	if leaf := cert.Leaf; leaf != nil {
+		if err := validNow("client certificate "+t.Cert, leaf, time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	config.Certificates = []tls.Certificate{cert}
+	return config, nil
+}
+
+func validNow(what string, cert *x509.Certificate, now time.Time) error {
+	if now.After(cert.NotAfter) {
+		return fmt.Errorf("%s (%s) expired on %s", what, cert.Subject, cert.NotAfter.Format(time.DateTime))
+	}
+	if now.Before(cert.NotBefore) {
+		return fmt.Errorf("%s (%s) is not valid before %s", what, cert.Subject, cert.NotBefore.Format(time.DateTime))
+	}
+	return nil
+}
+
+// explain names the certificate and the reason in a failed handshake.
+func (t *TLS) explain(err error) error {
+	var (
+		unknown  x509.UnknownAuthorityError
+		expired  x509.CertificateInvalidError
+		hostname x509.HostnameError
+	)
+	switch {
+	case errors.As(err, &expired) && expired.Reason == x509.Expired && expired.Cert != nil:
+		if e := validNow("the server's certificate", expired.Cert, time.Now()); e != nil {
+			return e
+		}
+	case errors.As(err, &unknown) && unknown.Cert != nil:
+		return fmt.Errorf("the server's certificate (%s, issued by %s) does not come from a CA in %s",
+			unknown.Cert.Subject, unknown.Cert.Issuer, orSystem(t.CA))
+	case errors.As(err, &hostname) && hostname.Certificate != nil:
+		return fmt.Errorf("the server's certificate (%s) is not for %q", hostname.Certificate.Subject, hostname.Host)
+	}
+	return fmt.Errorf("TLS: %w", err)
+}
+
+func orSystem(ca string) string {
+	if ca == "" {
+		return "the system's store"
+	}
+	return ca
+}
+
+// socket is a connection whose first failure is remembered and that can be
+// closed under TLS and gRPC.
+type socket struct {
+	net.Conn
+	under net.Conn
+	taken atomic.Bool
+	err   atomic.Pointer[error]
+}
+
+// once hands the socket to gRPC. A second connection is a new link's business.
+func (s *socket) once(context.Context, string) (net.Conn, error) {
+	if s.taken.Swap(true) {
+		return nil, net.ErrClosed
+	}
+	return s, nil
+}
+
+func (s *socket) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	if err != nil {
+		s.err.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
+
+// Close closes the socket at once; TLS would first say goodbye, and wait.
+func (s *socket) Close() error { return s.under.Close() }
+
+func (s *socket) failure() error {
+	if p := s.err.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// established tells gRPC about a connection whose handshake is done.
+type established struct{ tls bool }
+
+type connInfo struct{ credentials.CommonAuthInfo }
+
+func (connInfo) AuthType() string { return "established" }
+
+func (c established) ClientHandshake(_ context.Context, _ string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return conn, connInfo{credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}, nil
+}
+
+func (c established) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, errors.New("not a server")
+}
+
+func (c established) Info() credentials.ProtocolInfo {
+	if c.tls {
+		return credentials.ProtocolInfo{SecurityProtocol: "tls"}
+	}
+	return credentials.ProtocolInfo{SecurityProtocol: "insecure"}
+}
+
+func (c established) Clone() credentials.TransportCredentials { return c }
+
+func (c established) OverrideServerName(string) error { return nil }

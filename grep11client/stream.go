@@ -1,0 +1,137 @@
+package grep11client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/status"
+
+	"grep11/grep11client/extpb"
+	"grep11/pkcs11/ck"
+)
+
+var (
+	errLinkDead = fmt.Errorf("connection lost: %w", ck.CKR_DEVICE_REMOVED)
+	errTimeout  = fmt.Errorf("no answer in time: %w", ck.CKR_DEVICE_ERROR)
+)
+
+// stream is a leased Session.Exchange: one request, one response, on the
+// caller's own goroutine. It is used by one call at a time and needs no lock.
+type stream struct {
+	link    *link
+	ctx     context.Context
+	cancel  context.CancelFunc
+	timer   *time.Timer // ends a call that takes too long, by ending the stream
+	expired atomic.Bool
+	used    time.Time
+	grpc.BidiStreamingClient[extpb.Request, extpb.Response]
+}
+
+func newStream(l *link) *stream {
+	s := &stream{link: l}
+	s.ctx, s.cancel = context.WithCancel(l.ctx)
+	s.timer = time.AfterFunc(time.Hour, func() { s.expired.Store(true); s.cancel() })
+	s.timer.Stop()
+	return s
+}
+
+// call runs one exchange. sent tells, beside an error, whether the server may
+// have seen the request.
+func (l *link) call(ctx context.Context, limit time.Duration, req *extpb.Request) (resp *extpb.Response, sent bool, err error) {
+	l.calls.Add(1)
+	defer l.calls.Add(-1)
+	if l.unary.Load() {
+		return l.callUnary(ctx, limit, req)
+	}
+	s, err := l.lease(ctx, limit)
+	if err != nil {
+		return nil, false, err
+	}
+	seen := l.answers.Load()
+	resp, sent, err = s.exchange(ctx, limit, req)
+	l.release(s, err == nil && s.ctx.Err() == nil)
+	switch {
+	case err == nil:
+		l.answers.Add(1)
+		return resp, true, nil
+	case status.Code(err) == codes.Unimplemented:
+		l.unary.Store(true)
+		return l.callUnary(ctx, limit, req)
+	}
+	return nil, sent, l.blame(ctx, s.expired.Load(), seen, err)
+}
+
+// blame says why an exchange failed, and gives the link up where it is at
+// fault: its connection is gone, or nothing at all came over it in a call's time.
+func (l *link) blame(ctx context.Context, expired bool, answersBefore uint64, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if expired {
+		if l.answers.Load() == answersBefore {
+			l.fail()
+		}
+		return errTimeout
+	}
+	if l.conn.GetState() != connectivity.Ready || l.ctx.Err() != nil {
+		l.fail()
+		return errLinkDead
+	}
+	return err
+}
+
+// exchange bounds a round trip in time. A cancellation that has begun when the
+// answer comes spoils the stream for the next call, so the stream is ended.
+func (s *stream) exchange(ctx context.Context, limit time.Duration, req *extpb.Request) (resp *extpb.Response, sent bool, err error) {
+	s.timer.Reset(limit)
+	if ctx.Done() != nil {
+		unwatch := context.AfterFunc(ctx, s.cancel)
+		defer func() {
+			if !unwatch() {
+				s.cancel()
+			}
+		}()
+	}
+	resp, sent, err = s.roundTrip(req)
+	if !s.timer.Stop() {
+		s.cancel()
+	}
+	return resp, sent, err
+}
+
+func (s *stream) roundTrip(req *extpb.Request) (*extpb.Response, bool, error) {
+	if s.BidiStreamingClient == nil {
+		if err := s.open(); err != nil {
+			return nil, false, err
+		}
+	}
+	if err := s.Send(req); err != nil {
+		if errors.Is(err, io.EOF) { // the stream ended before; Recv knows why
+			_, err = s.Recv()
+		}
+		return nil, false, orEnded(err)
+	}
+	resp, err := s.Recv()
+	return resp, true, orEnded(err)
+}
+
+// orEnded: a stream that the server ended in peace is no success either.
+func orEnded(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errLinkDead
+	}
+	return err
+}
+
+func (s *stream) open() (err error) {
+	ctx := s.link.ep.c.withBearer(s.ctx)
+	s.BidiStreamingClient, err = extpb.NewSessionClient(s.link.conn).Exchange(ctx)
+	return err
+}
