@@ -7,6 +7,17 @@ import (
 	"net"
 )
 
+// keyError is about the value of a key.
+type keyError struct {
+	key string
+	err error
+}
+
+func (e *keyError) Error() string { return fmt.Sprintf("key %s: %v", e.key, e.err) }
+func (e *keyError) Unwrap() error { return e.err }
+
+func badKey(key, format string, a ...any) error { return &keyError{key, fmt.Errorf(format, a...)} }
+
 // check refuses what cannot work or would be unsafe; each message names its key.
 func (c *Config) check() error {
 	for _, f := range []func() error{c.checkListeners, c.checkAuth, c.checkUnits, c.checkAudit} {
@@ -20,18 +31,18 @@ func (c *Config) check() error {
 func (c *Config) checkListeners() error {
 	l := c.Listen
 	if len(l.TLS) == 0 && l.Unix == "" && len(l.Plaintext) == 0 {
-		return fmt.Errorf("key listen.tls: no listener is configured")
+		return badKey("listen.tls", "no listener is configured")
 	}
 	if len(l.TLS) > 0 && (c.TLS.Cert == "" || c.TLS.Key == "") {
-		return fmt.Errorf("keys tls.cert and tls.key are needed by listen.tls")
+		return badKey("listen.tls", "needs tls.cert and tls.key")
 	}
 	for _, addr := range l.Plaintext {
 		if err := loopback(addr); err != nil {
-			return fmt.Errorf("key listen.plaintext: %w", err)
+			return badKey("listen.plaintext", "%w", err)
 		}
 	}
 	if l.Connections < 1 || l.Streams < 1 {
-		return fmt.Errorf("keys listen.connections and listen.streams must be at least 1")
+		return badKey("listen.connections", "and listen.streams must be at least 1")
 	}
 	return nil
 }
@@ -54,15 +65,15 @@ func (c *Config) checkAuth() error {
 		c.TLS.ClientAuth = "require"
 	case "require", "optional":
 	default:
-		return fmt.Errorf(`key tls.client_auth: %q is neither "require" nor "optional"`, c.TLS.ClientAuth)
+		return badKey("tls.client_auth", `%q is neither "require" nor "optional"`, c.TLS.ClientAuth)
 	}
 	for _, h := range c.Auth.Bearer {
 		if b, err := hex.DecodeString(h); err != nil || len(b) != 32 {
-			return fmt.Errorf("key auth.bearer_sha256: not a SHA-256 hash of 64 hexadecimal digits")
+			return badKey("auth.bearer_sha256", "not a SHA-256 hash of 64 hexadecimal digits")
 		}
 	}
 	if c.Auth.RequireBearer && len(c.Auth.Bearer) == 0 {
-		return fmt.Errorf("key auth.require_bearer: auth.bearer_sha256 holds no token")
+		return badKey("auth.require_bearer", "auth.bearer_sha256 holds no token")
 	}
 	return nil
 }
@@ -89,7 +100,7 @@ func (c *Config) checkUnits() error {
 func (c *Config) checkAudit() error {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(c.Audit.Level)); err != nil {
-		return fmt.Errorf("key audit.level: %w", err)
+		return badKey("audit.level", "%w", err)
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func LoadConfig(path string) (Config, error) {
 		return c, fmt.Errorf("%s: line %d: unknown key %s", path, lineOf(string(text), unknown[0]), unknown[0])
 	}
 	if err := c.check(); err != nil {
-		return c, fmt.Errorf("%s: %w", path, err)
+		return c, locate(path, string(text), err)
 	}
 	c.resolve(filepath.Dir(path))
 	return c, nil
@@ -133,8 +133,23 @@ func LoadConfig(path string) (Config, error) {
 
 func decodeError(path string, err error) error {
 	var p toml.ParseError
-	if errors.As(err, &p) {
-		return fmt.Errorf("%s: line %d: key %s: %s", path, p.Position.Line, p.LastKey, p.Message)
+	if !errors.As(err, &p) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	key := ""
+	if p.LastKey != "" {
+		key = "key " + p.LastKey + ": "
+	}
+	return fmt.Errorf("%s: line %d: %s%s", path, p.Position.Line, key, p.Message)
+}
+
+// locate adds file and line to what check found.
+func locate(path, text string, err error) error {
+	var k *keyError
+	if errors.As(err, &k) {
+		if line := lineOf(text, strings.Split(k.key, ".")); line > 0 {
+			return fmt.Errorf("%s: line %d: %w", path, line, err)
+		}
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }

@@ -10,6 +10,7 @@ import (
 
 	"grep11/grep11client/extpb"
 	"grep11/grep11client/grep11pb"
+	"grep11/grep11client/wire"
 	"grep11/pkcs11/ck"
 	"grep11/server/access"
 )
@@ -63,7 +64,18 @@ func as[Q, R any, PQ message[Q], PR message[R]](name string, h func(*extension, 
 	})
 }
 
-// anybody is as for calls that also make sense with a login that is over.
+// perhaps is as for calls that start a login: one that is over counts as none.
+func perhaps[Q, R any, PQ message[Q], PR message[R]](name string, h func(*extension, context.Context, access.Caller, PQ) (PR, error)) *method {
+	return on(name, func(c *call, ctx context.Context, q PQ) (PR, error) {
+		caller, err := c.caller(ctx)
+		if wire.IsTransient(err) {
+			return nil, err
+		}
+		return h(c.srv.ext, ctx, caller, q)
+	})
+}
+
+// anybody is as for calls that have nothing to do with the login of the request.
 func anybody[Q, R any, PQ message[Q], PR message[R]](name string, h func(*extension, context.Context, access.Caller, PQ) (PR, error)) *method {
 	return on(name, func(c *call, ctx context.Context, q PQ) (PR, error) {
 		return h(c.srv.ext, ctx, access.Caller{}, q)
@@ -123,7 +135,7 @@ var services = []struct {
 		as("DeleteToken", (*extension).deleteToken),
 		as("InitPin", (*extension).initPin),
 		as("SetPin", (*extension).setPin),
-		anybody("OpenLogin", (*extension).openLogin),
+		perhaps("OpenLogin", (*extension).openLogin),
 		anybody("RenewLogin", (*extension).renewLogin),
 		anybody("CloseLogin", (*extension).closeLogin),
 		on("GetService", (*call).GetService),
