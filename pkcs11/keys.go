@@ -2,34 +2,246 @@ package pkcs11
 
 import (
 	"context"
+	"fmt"
 
+	"grep11/grep11client"
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
 )
 
-// GenerateKey is C_GenerateKey.
-func (m *Module) GenerateKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, t ck.Template) (ck.ObjectHandle, error) {
-	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED
+// GenerateKey is C_GenerateKey: made and stored in one round trip.
+func (m *Module) GenerateKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, t ck.Template) (made ck.ObjectHandle, err error) {
+	err = m.in(h, func(s *session) error {
+		kind, err := s.generator(mechanism, ck.CKF_GENERATE, t)
+		if err != nil {
+			return err
+		}
+		t, err := s.generated(ck.CKO_SECRET_KEY, kind, t)
+		if err != nil {
+			return err
+		}
+		o, err := s.slot.token().GenerateKey(ctx, mechanism, t)
+		if err != nil {
+			return err
+		}
+		made = s.keep(o).Handle
+		return nil
+	})
+	return made, err
 }
 
-// GenerateKeyPair is C_GenerateKeyPair.
+// generator checks a key generation mechanism, and gives the type of its keys.
+func (s *session) generator(m mech.Mechanism, use ck.Flags, templates ...ck.Template) (ck.KeyType, error) {
+	row, err := s.mechanism(m, use)
+	if err != nil {
+		return 0, err
+	}
+	if err := m.Check(); err != nil {
+		return 0, err
+	}
+	kind := row.Keys[0]
+	for _, t := range templates {
+		said, ok, err := t.Ulong(ck.CKA_KEY_TYPE)
+		if err != nil {
+			return 0, err
+		}
+		if ok && !row.Allows(ck.KeyType(said)) {
+			return 0, fmt.Errorf("%v makes no %v: %w", m, ck.KeyType(said), ck.CKR_TEMPLATE_INCONSISTENT)
+		}
+		if ok {
+			kind = ck.KeyType(said)
+		}
+	}
+	return kind, nil
+}
+
+// lengthIsSaid lists the secret keys whose length the template must give.
+var lengthIsSaid = map[ck.KeyType]bool{ck.CKK_AES: true, ck.CKK_GENERIC_SECRET: true}
+
+// generated is the checked template of a key that is to be generated, with its
+// class and type.
+func (s *session) generated(class ck.ObjectClass, kind ck.KeyType, t ck.Template) (ck.Template, error) {
+	if said, ok, err := t.Ulong(ck.CKA_CLASS); err != nil || ok && ck.ObjectClass(said) != class {
+		return nil, fmt.Errorf("CKA_CLASS is %v, not %v: %w", ck.ObjectClass(said), class, ck.CKR_TEMPLATE_INCONSISTENT)
+	}
+	if class == ck.CKO_SECRET_KEY && lengthIsSaid[kind] && !t.Has(ck.CKA_VALUE_LEN) {
+		return nil, fmt.Errorf("%v without CKA_VALUE_LEN: %w", kind, ck.CKR_TEMPLATE_INCOMPLETE)
+	}
+	t, err := s.checked(forGenerate, class, uint64(kind), t)
+	if err != nil {
+		return nil, err
+	}
+	return t.Set(ck.Ulong(ck.CKA_CLASS, class)).Set(ck.Ulong(ck.CKA_KEY_TYPE, kind)), nil
+}
+
+// GenerateKeyPair is C_GenerateKeyPair: both made and stored in one round trip.
 func (m *Module) GenerateKeyPair(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, pub, priv ck.Template) (pubKey, privKey ck.ObjectHandle, err error) {
-	return 0, 0, ck.CKR_FUNCTION_NOT_SUPPORTED
+	err = m.in(h, func(s *session) error {
+		kind, err := s.generator(mechanism, ck.CKF_GENERATE_KEY_PAIR, pub, priv)
+		if err != nil {
+			return err
+		}
+		pub, err := s.generated(ck.CKO_PUBLIC_KEY, kind, pub)
+		if err != nil {
+			return fmt.Errorf("public key: %w", err)
+		}
+		priv, err := s.generated(ck.CKO_PRIVATE_KEY, kind, priv)
+		if err != nil {
+			return fmt.Errorf("private key: %w", err)
+		}
+		p, q, err := s.slot.token().GenerateKeyPair(ctx, mechanism, pub, priv)
+		if err != nil {
+			return err
+		}
+		pubKey, privKey = s.keep(p).Handle, s.keep(q).Handle
+		return nil
+	})
+	return pubKey, privKey, err
 }
 
-// WrapKey is C_WrapKey.
+// WrapKey is C_WrapKey. The length of a wrapped key is known only once it is
+// wrapped: a length query wraps, too.
 func (m *Module) WrapKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, kek, key ck.ObjectHandle, out *Output) error {
-	return ck.CKR_FUNCTION_NOT_SUPPORTED
+	return m.in(h, func(s *session) error {
+		row, err := s.mechanism(mechanism, ck.CKF_WRAP)
+		if err != nil {
+			return err
+		}
+		wrapping, err := s.key(ctx, kek, use{row, publics | secrets, ck.CKA_WRAP})
+		if err != nil {
+			return renamed(err, wrappingKeyErrors)
+		}
+		wanted, err := s.object(ctx, key, true)
+		if err != nil || !wanted.isKey() {
+			return fmt.Errorf("key handle %#x: %w", uint64(key), ck.CKR_KEY_HANDLE_INVALID)
+		}
+		if err := mayWrap(wrapping, wanted); err != nil {
+			return err
+		}
+		if err := mechanism.Check(); err != nil {
+			return err
+		}
+		wrapped, err := s.slot.token().WrapKey(ctx, mechanism, wanted.Key, wrapping.Key, grep11client.Key{})
+		if err != nil {
+			return err
+		}
+		if ready, err := out.Reserve(len(wrapped)); !ready {
+			return err
+		}
+		return out.Write(wrapped)
+	})
+}
+
+// mayWrap tells whether a key may leave under another, PKCS#11 v3.2 §5.18.3.
+func mayWrap(wrapping, wanted *object) error {
+	switch {
+	case wanted.class == ck.CKO_PUBLIC_KEY:
+		return fmt.Errorf("%v is public: %w", wanted, ck.CKR_KEY_NOT_WRAPPABLE)
+	case !wanted.is(ck.CKA_EXTRACTABLE):
+		return fmt.Errorf("%v: %w", wanted, ck.CKR_KEY_UNEXTRACTABLE)
+	case wanted.is(ck.CKA_WRAP_WITH_TRUSTED) && !wrapping.is(ck.CKA_TRUSTED):
+		return fmt.Errorf("%v leaves under trusted keys only: %w", wanted, ck.CKR_KEY_NOT_WRAPPABLE)
+	}
+	if t, ok := wrapping.Attributes.Get(ck.CKA_WRAP_TEMPLATE); ok && !wanted.matches(t.Sub) {
+		return fmt.Errorf("%v is not what %v may wrap: %w", wanted, wrapping, ck.CKR_KEY_HANDLE_INVALID)
+	}
+	return nil
+}
+
+// What the standard calls errors of keys that wrap and unwrap.
+var (
+	wrappingKeyErrors = map[ck.RV]ck.RV{
+		ck.CKR_KEY_HANDLE_INVALID:    ck.CKR_WRAPPING_KEY_HANDLE_INVALID,
+		ck.CKR_KEY_TYPE_INCONSISTENT: ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT,
+	}
+	unwrappingKeyErrors = map[ck.RV]ck.RV{
+		ck.CKR_KEY_HANDLE_INVALID:    ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID,
+		ck.CKR_KEY_TYPE_INCONSISTENT: ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT,
+	}
+)
+
+func renamed(err error, names map[ck.RV]ck.RV) error {
+	if rv, ok := names[ck.RVOf(err)]; ok {
+		return fmt.Errorf("%v: %w", err, rv)
+	}
+	return err
 }
 
 // UnwrapKey is C_UnwrapKey.
-func (m *Module) UnwrapKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, kek ck.ObjectHandle, wrapped []byte, t ck.Template) (ck.ObjectHandle, error) {
-	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED
+func (m *Module) UnwrapKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, kek ck.ObjectHandle, wrapped []byte, t ck.Template) (made ck.ObjectHandle, err error) {
+	err = m.in(h, func(s *session) error {
+		row, err := s.mechanism(mechanism, ck.CKF_UNWRAP)
+		if err != nil {
+			return err
+		}
+		wrapping, err := s.key(ctx, kek, use{row, hidden, ck.CKA_UNWRAP})
+		if err != nil {
+			return renamed(err, unwrappingKeyErrors)
+		}
+		if err := mechanism.Check(); err != nil {
+			return err
+		}
+		t, err := s.made(wrapping, ck.CKA_UNWRAP_TEMPLATE, t)
+		if err != nil {
+			return err
+		}
+		o, err := s.slot.token().UnwrapKey(ctx, mechanism, wrapped, wrapping.Key, grep11client.Key{}, t)
+		if err != nil {
+			return err
+		}
+		made = s.keep(o).Handle
+		return nil
+	})
+	return made, err
 }
 
-// DeriveKey is C_DeriveKey.
-func (m *Module) DeriveKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, base ck.ObjectHandle, t ck.Template) (ck.ObjectHandle, error) {
-	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED
+// made is the checked template of a key made with another one, whose own
+// template (CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE) must agree.
+func (s *session) made(from *object, own ck.AttributeType, t ck.Template) (ck.Template, error) {
+	if fixed, ok := from.Attributes.Get(own); ok {
+		for _, a := range fixed.Sub {
+			if said, ok := t.Get(a.Type); ok && string(said.Value) != string(a.Value) {
+				return nil, fmt.Errorf("%v of %v is fixed by %v: %w", a.Type, from, own, ck.CKR_TEMPLATE_INCONSISTENT)
+			}
+		}
+		t = t.With(fixed.Sub)
+	}
+	t, class, err := s.template(forUnwrap, t)
+	if err == nil && classOf[class]&hidden == 0 {
+		return nil, fmt.Errorf("%v cannot come of a key: %w", class, ck.CKR_TEMPLATE_INCONSISTENT)
+	}
+	return t, err
+}
+
+// DeriveKey is C_DeriveKey. Without CKA_CLASS and CKA_KEY_TYPE the result is a
+// generic secret key.
+func (m *Module) DeriveKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, base ck.ObjectHandle, t ck.Template) (made ck.ObjectHandle, err error) {
+	err = m.in(h, func(s *session) error {
+		row, err := s.mechanism(mechanism, ck.CKF_DERIVE)
+		if err != nil {
+			return err
+		}
+		from, err := s.key(ctx, base, use{row, hidden, ck.CKA_DERIVE})
+		if err != nil {
+			return err
+		}
+		if err := mechanism.Check(); err != nil {
+			return err
+		}
+		t, err := s.made(from, ck.CKA_DERIVE_TEMPLATE, ck.Template{
+			ck.Ulong(ck.CKA_CLASS, ck.CKO_SECRET_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_GENERIC_SECRET),
+		}.With(t))
+		if err != nil {
+			return err
+		}
+		o, _, err := s.slot.token().DeriveKey(ctx, mechanism, from.Key, nil, t)
+		if err != nil {
+			return err
+		}
+		made = s.keep(o).Handle
+		return nil
+	})
+	return made, err
 }
 
 // WrapKeyAuthenticated is C_WrapKeyAuthenticated.

@@ -1,5 +1,3 @@
-// Package pkcs11 is the module: slots, sessions, objects and operations of
-// PKCS#11 over a GREP11 service. It is plain Go; package c puts the C ABI on it.
 package pkcs11
 
 import (
@@ -7,32 +5,99 @@ import (
 	"log/slog"
 	"time"
 
+	"grep11/grep11client"
 	"grep11/pkcs11/ck"
 )
 
 // Module is one initialised library. Its methods are the C_ functions of the
 // standard without the prefix; any number of goroutines may call them.
-type Module struct{}
+type Module struct {
+	file     string        // immutable
+	timeout  time.Duration // immutable; of one call
+	log      *slog.Logger  // immutable
+	logFile  *logFile      // immutable
+	services []*service    // immutable
+	faulty   *slot         // immutable; the one slot of a wrong configuration
+	sessions *table[ck.SessionHandle, *session]
+	ended    chan struct{} // closed by Finalize
+}
 
-// New is C_Initialize; reserved is the text at pReserved. It never fails for a
-// configuration that is missing or wrong: the slots then say so.
-func New(reserved string) (*Module, error) { return &Module{}, nil }
+// New is C_Initialize; reserved is the text at pReserved. It sends nothing, and
+// never fails for a configuration that is missing or wrong: the slots then say so.
+func New(reserved string) (*Module, error) {
+	c, err := loadSettings(reserved)
+	m := &Module{
+		file: c.file, sessions: newTable[ck.SessionHandle, *session](0), ended: make(chan struct{}),
+	}
+	m.log, m.logFile = newLog(c.log)
+	if err == nil {
+		err = m.connect(c)
+	}
+	if err != nil {
+		m.log.Error("configuration", "error", err)
+		m.services, m.faulty = nil, newSlot(0, nil)
+	}
+	return m, nil
+}
 
-// Finalize is C_Finalize: it ends all calls under way and lets go of everything.
-func (m *Module) Finalize(ctx context.Context) error { return nil }
+// slotsApart is how far the slots of two services lie apart.
+const slotsApart = 1 << 16
+
+// connect makes the services. One token of a service has the number of its
+// [[slot]] as slot id; where a [[slot]] stands for a whole service the tokens'
+// numbers are added to its own, which then count in steps of slotsApart.
+func (m *Module) connect(c settings) error {
+	apart := 1
+	for _, conf := range c.slots {
+		if conf.Token == "" {
+			apart = slotsApart
+		}
+		m.timeout = max(m.timeout, conf.Timeouts.Call, conf.Timeouts.Generate)
+	}
+	for i, conf := range c.slots {
+		client, err := grep11client.New(conf)
+		if err != nil {
+			m.closeClients()
+			return err
+		}
+		v := newService(client, conf.Token, ck.SlotID(i*apart))
+		v.localPublicOps, v.wrapPoints = conf.LocalPublicOps, c.wrapPoints
+		m.services = append(m.services, v)
+	}
+	return nil
+}
+
+func (m *Module) closeClients() {
+	for _, v := range m.services {
+		v.client.Close()
+	}
+}
+
+// Finalize is C_Finalize: it ends all calls under way and lets go of
+// everything. It does not wait for the network.
+func (m *Module) Finalize(ctx context.Context) error {
+	close(m.ended)
+	m.closeClients()
+	return m.logFile.Close()
+}
 
 // GetInfo is C_GetInfo.
-func (m *Module) GetInfo(ctx context.Context) (ck.Info, error) { return ck.Info{}, nil }
+func (m *Module) GetInfo(ctx context.Context) (ck.Info, error) {
+	return ck.Info{
+		CryptokiVersion: ck.Version{Major: 3, Minor: 2}, ManufacturerID: manufacturer,
+		LibraryDescription: "PKCS#11 for GREP11 services", LibraryVersion: libraryVersion,
+	}, nil
+}
 
 // ConfigFile is the absolute path of the configuration in use, "" where none
 // was found. A forked child is given it, for its environment may be gone.
-func (m *Module) ConfigFile() string { return "" }
+func (m *Module) ConfigFile() string { return m.file }
 
 // CallTimeout bounds one call; 0 is no bound.
-func (m *Module) CallTimeout() time.Duration { return 0 }
+func (m *Module) CallTimeout() time.Duration { return m.timeout }
 
-// Log takes a line per failed call, and every call at debug level; nil is no log.
-func (m *Module) Log() *slog.Logger { return nil }
+// Log takes a line per failed call, and every call at debug level.
+func (m *Module) Log() *slog.Logger { return m.log }
 
 // AttributeOutput is one attribute of C_GetAttributeValue's template: the type
 // wanted, the caller's buffer (nil asks for the length) and its ulValueLen,

@@ -1,37 +1,174 @@
 package pkcs11
 
 import (
-	"context"
+	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"time"
 
+	"grep11/grep11client"
 	"grep11/pkcs11/ck"
+	"grep11/pkcs11/public"
 )
 
-// CreateObject is C_CreateObject.
-func (m *Module) CreateObject(ctx context.Context, h ck.SessionHandle, t ck.Template) (ck.ObjectHandle, error) {
-	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED
+// object is what the module knows of an object. Nothing of it changes; a
+// changed object is a new one under the same handle.
+type object struct {
+	grep11client.Object
+	class ck.ObjectClass
+	kind  uint64 // key type, certificate type
+	owner ck.SessionHandle
+	born  int // login in which a session object was made
+	read  time.Time
+
+	parse  sync.Once
+	public *public.Key // after parse; nil if Go's crypto cannot use it
 }
 
-// CopyObject is C_CopyObject.
-func (m *Module) CopyObject(ctx context.Context, h ck.SessionHandle, o ck.ObjectHandle, t ck.Template) (ck.ObjectHandle, error) {
-	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED
+// sessionObjectBit is set in handles of session objects, never in those of
+// stored ones.
+const sessionObjectBit ck.ObjectHandle = 1 << 48
+
+func newObject(o grep11client.Object) *object {
+	n := &object{Object: o, read: time.Now()}
+	class, _, _ := o.Attributes.Ulong(ck.CKA_CLASS)
+	n.class = ck.ObjectClass(class)
+	kind := ck.CKA_KEY_TYPE
+	if n.class == ck.CKO_CERTIFICATE {
+		kind = ck.CKA_CERTIFICATE_TYPE
+	}
+	n.kind, _, _ = o.Attributes.Ulong(kind)
+	return n
 }
 
-// DestroyObject is C_DestroyObject.
-func (m *Module) DestroyObject(ctx context.Context, h ck.SessionHandle, o ck.ObjectHandle) error {
-	return ck.CKR_FUNCTION_NOT_SUPPORTED
+func (o *object) keyType() ck.KeyType { return ck.KeyType(o.kind) }
+
+func (o *object) isKey() bool { return classOf[o.class]&keys != 0 }
+
+func (o *object) onToken() bool { return o.owner == 0 }
+
+func (o *object) String() string {
+	if o.isKey() {
+		return fmt.Sprintf("%v %v (handle %#x)", o.class, o.keyType(), uint64(o.Handle))
+	}
+	return fmt.Sprintf("%v (handle %#x)", o.class, uint64(o.Handle))
 }
 
-// GetObjectSize is C_GetObjectSize.
-func (m *Module) GetObjectSize(ctx context.Context, h ck.SessionHandle, o ck.ObjectHandle) (uint64, error) {
-	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED
+// is tells whether a Boolean attribute is CK_TRUE.
+func (o *object) is(at ck.AttributeType) bool {
+	a, err := o.attribute(at)
+	if err != nil {
+		return false
+	}
+	v, _ := a.Bool()
+	return v
 }
 
-// GetAttributeValue is C_GetAttributeValue.
-func (m *Module) GetAttributeValue(ctx context.Context, h ck.SessionHandle, o ck.ObjectHandle, want []AttributeOutput) error {
-	return ck.CKR_FUNCTION_NOT_SUPPORTED
+// readable tells whether secret values may leave: CKA_SENSITIVE false and
+// CKA_EXTRACTABLE true.
+func (o *object) readable() bool {
+	return !o.is(ck.CKA_SENSITIVE) && o.is(ck.CKA_EXTRACTABLE)
 }
 
-// SetAttributeValue is C_SetAttributeValue.
-func (m *Module) SetAttributeValue(ctx context.Context, h ck.SessionHandle, o ck.ObjectHandle, t ck.Template) error {
-	return ck.CKR_FUNCTION_NOT_SUPPORTED
+// attribute gives an attribute as the service holds it, computes it, or gives
+// the rule's default. A secret one is CKR_ATTRIBUTE_SENSITIVE here, even when
+// the service would tell it; see secretValues.
+func (o *object) attribute(at ck.AttributeType) (ck.Attribute, error) {
+	if at == ck.CKA_TOKEN {
+		return ck.Bool(at, o.onToken()), nil
+	}
+	r, _ := ruleFor(at, o.class, o.kind)
+	if r == nil {
+		return ck.Attribute{}, fmt.Errorf("%v of %v: %w", at, o, ck.CKR_ATTRIBUTE_TYPE_INVALID)
+	}
+	if r.Is&secret != 0 {
+		return ck.Attribute{}, fmt.Errorf("%v of %v: %w", at, o, ck.CKR_ATTRIBUTE_SENSITIVE)
+	}
+	if a, ok := o.Attributes.Get(at); ok {
+		return a, nil
+	}
+	if compute := computers[at]; compute != nil {
+		if v := compute(o); v != nil {
+			return ck.Bytes(at, v), nil
+		}
+	}
+	if r.Default == nil {
+		return ck.Attribute{}, fmt.Errorf("%v of %v is not known: %w", at, o, ck.CKR_ATTRIBUTE_TYPE_INVALID)
+	}
+	return ck.Bytes(at, r.Default), nil
+}
+
+// computers make attributes that follow from others.
+var computers map[ck.AttributeType]func(*object) []byte
+
+func init() {
+	computers = map[ck.AttributeType]func(*object) []byte{
+		ck.CKA_UNIQUE_ID:       uniqueID,
+		ck.CKA_CHECK_VALUE:     checkValue,
+		ck.CKA_PUBLIC_KEY_INFO: publicKeyInfo,
+		ck.CKA_MODULUS_BITS:    modulusBits,
+	}
+}
+
+func uniqueID(o *object) []byte {
+	if len(o.ID) > 0 {
+		return []byte(hex.EncodeToString(o.ID))
+	}
+	return fmt.Appendf(nil, "session-%x", uint64(o.Handle&^sessionObjectBit))
+}
+
+// checkValue is that of certificates, §4.7; the service computes those of keys.
+func checkValue(o *object) []byte {
+	if o.class != ck.CKO_CERTIFICATE {
+		return empty
+	}
+	sum := sha1.Sum(o.Attributes.Bytes(ck.CKA_VALUE))
+	return sum[:3]
+}
+
+func publicKeyInfo(o *object) []byte {
+	if o.class == ck.CKO_CERTIFICATE {
+		return public.InfoOfCertificate(o.Attributes.Bytes(ck.CKA_VALUE))
+	}
+	if k := o.publicKey(); k != nil {
+		return k.Info()
+	}
+	return empty
+}
+
+func modulusBits(o *object) []byte {
+	n := bytes.TrimLeft(o.Attributes.Bytes(ck.CKA_MODULUS), "\x00")
+	if len(n) == 0 {
+		return nil
+	}
+	lead := 0
+	for b := n[0]; b != 0; b >>= 1 {
+		lead++
+	}
+	return ulong(uint64(len(n)-1)*8 + uint64(lead))
+}
+
+// publicKey is the public key in a public or private key object, nil if there
+// is none that Go's crypto can use.
+func (o *object) publicKey() *public.Key {
+	o.parse.Do(func() {
+		if classOf[o.class]&pairs != 0 {
+			o.public, _ = public.Parse(o.keyType(), o.Attributes)
+		}
+	})
+	return o.public
+}
+
+// matches tells whether all attributes of a (normal) search are as given. Secret ones
+// never match: a search must not be a way to guess them.
+func (o *object) matches(t ck.Template) bool {
+	for _, want := range t {
+		have, err := o.attribute(want.Type)
+		if err != nil || !bytes.Equal(normal(have).Value, want.Value) {
+			return false
+		}
+	}
+	return true
 }

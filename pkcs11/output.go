@@ -40,3 +40,6 @@ func (o *Output) Write(b []byte) error {
 	*o.size = uint64(copy(o.buf, b))
 	return nil
 }
+
+// Has tells whether the caller brought a buffer of at least n bytes.
+func (o *Output) Has(n int) bool { return o.buf != nil && len(o.buf) >= n }
