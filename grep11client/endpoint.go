@@ -17,6 +17,7 @@ type endpoint struct {
 	preferred bool // of the client's zone
 	link      atomic.Pointer[link]
 	kicked    chan struct{} // capacity 1
+	doubtful  atomic.Int64  // unix nanoseconds until which others are asked first
 
 	mu      sync.Mutex
 	started uint64 // attempts to connect, ever
@@ -27,6 +28,7 @@ type endpoint struct {
 const (
 	firstPause = 20 * time.Millisecond
 	longPause  = 5 * time.Second
+	doubt      = 10 * time.Second
 	kickPause  = 20 * time.Millisecond // at least, between two attempts
 )
 
@@ -90,6 +92,14 @@ func (e *endpoint) lastError() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.err
+}
+
+// suspect sets an endpoint aside that connects but does not answer.
+func (e *endpoint) suspect() { e.doubtful.Store(time.Now().Add(doubt).UnixNano()) }
+
+func (e *endpoint) suspected() bool {
+	until := e.doubtful.Load()
+	return until != 0 && time.Now().UnixNano() < until
 }
 
 // rest waits out a back-off, or until a call asks for the endpoint.

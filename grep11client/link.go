@@ -118,7 +118,7 @@ func (l *link) waitSlot(ctx context.Context, limit time.Duration) error {
 	case l.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return ended(ctx)
 	case <-l.ctx.Done():
 		return errLinkDead
 	case <-t.C:

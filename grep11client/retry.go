@@ -63,7 +63,7 @@ func (c *Client) newBudget(ctx context.Context, req *extpb.Request) budget {
 // all its time where another could answer.
 func (b *budget) limit() time.Duration {
 	left := time.Until(b.deadline)
-	if !b.slow && b.c.live() > 1 {
+	if !b.slow && len(b.c.endpoints) > 1 && b.c.usable() > 1 {
 		return min(left, b.c.cfg.Timeouts.Attempt)
 	}
 	return left

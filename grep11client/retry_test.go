@@ -121,10 +121,14 @@ func TestAHangingServer(t *testing.T) {
 	})
 	t.Run("lets go when the caller does", func(t *testing.T) {
 		tok := dialTo(t, Config{}, one.Addr().String()).Token(nil)
-		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		defer cancel()
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(50*time.Millisecond, cancel)
 		_, err := tok.call(ctx, signRequest(nil))
 		wantRV(t, fmt.Errorf("%w", ck.RVOf(err)), ck.CKR_FUNCTION_CANCELED)
+		ctx, cancel = context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		_, err = tok.call(ctx, signRequest(nil))
+		wantRV(t, err, ck.CKR_DEVICE_ERROR)
 	})
 	t.Run("lets go when the client is closed", func(t *testing.T) {
 		c := dialTo(t, Config{}, one.Addr().String())

@@ -39,6 +39,9 @@ func better(a, b, avoid *link) bool {
 	if (a == avoid) != (b == avoid) {
 		return b == avoid
 	}
+	if x, y := a.ep.suspected(), b.ep.suspected(); x != y {
+		return y
+	}
 	if a.ep.preferred != b.ep.preferred {
 		return a.ep.preferred
 	}
@@ -49,6 +52,17 @@ func (c *Client) live() int {
 	n := 0
 	for _, e := range c.endpoints {
 		if l := e.link.Load(); l != nil && l.ctx.Err() == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// usable counts endpoints that are connected or have not failed to connect.
+func (c *Client) usable() int {
+	n := 0
+	for _, e := range c.endpoints {
+		if e.lastError() == nil {
 			n++
 		}
 	}
@@ -122,7 +136,7 @@ func (c *Client) wait(ctx context.Context, news <-chan struct{}, deadline time.T
 	case <-news:
 	case <-t.C:
 	case <-ctx.Done():
-		return ctx.Err()
+		return ended(ctx)
 	case <-c.ctx.Done():
 		return errClosed
 	}

@@ -22,6 +22,14 @@ var (
 	errTimeout  = fmt.Errorf("no answer in time: %w", ck.CKR_DEVICE_ERROR)
 )
 
+// ended: a caller's cancellation is its own error, its deadline is ours.
+func ended(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errTimeout
+	}
+	return ctx.Err()
+}
+
 // stream is a leased Session.Exchange: one request, one response, on the
 // caller's own goroutine. It is used by one call at a time and needs no lock.
 type stream struct {
@@ -71,11 +79,12 @@ func (l *link) call(ctx context.Context, limit time.Duration, req *extpb.Request
 // blame says why an exchange failed, and gives the link up where it is at
 // fault: its connection is gone, or nothing at all came over it in a call's time.
 func (l *link) blame(ctx context.Context, expired bool, answersBefore uint64, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if err := ended(ctx); err != nil {
+		return err
 	}
 	if expired {
 		if l.answers.Load() == answersBefore {
+			l.ep.suspect()
 			l.fail()
 		}
 		return errTimeout
