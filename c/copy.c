@@ -141,32 +141,37 @@ static int take_spare(void)
 	return fd;
 }
 
-static void report(const char *doing, const char *why)
+/* Why each try failed, for one line in the system's log: without a Go runtime
+ * the library's own log is out of reach. */
+static char reasons[512];
+
+static void failed(const char *where, const char *why)
 {
-	syslog(LOG_USER | LOG_ERR, "libgrep11-pkcs11: forked process %d gets no second copy of %s: %s: %s",
-	       (int)getpid(), source, doing, why ? why : "it is not this library");
+	size_t n = strlen(reasons);
+	snprintf(reasons + n, sizeof reasons - n, "; %s: %s", where, why ? why : "it is not this library");
 }
 
-static const struct engine *try_file(int fd, const char *where)
+/* fd is -1, with errno, where the copy could not even be made. */
+static const struct engine *try_copy(int fd, const char *where)
 {
-	if (fd < 0) {
-		report(where, strerror(errno));
-		return NULL;
-	}
 	dlerror();
-	const struct engine *e = load(fd);
+	const struct engine *e = fd < 0 ? NULL : load(fd);
 	if (!e)
-		report(where, dlerror());
+		failed(where, fd < 0 ? strerror(errno) : dlerror());
 	return e;
 }
 
 /* Gives this process a copy of its own: the spare, a new one in memory, or one
- * in a file. NULL when none can be had; the system log says why. */
+ * in a file. NULL when none can be had; the system's log says why. */
 const struct engine *copy_open(void)
 {
+	*reasons = 0;
 	int fd = take_spare();
-	const struct engine *e = try_file(fd >= 0 ? fd : fill(open_memory()), "memory");
+	const struct engine *e = try_copy(fd >= 0 ? fd : fill(open_memory()), "memory");
 	for (size_t i = 0; !e && i < sizeof folders / sizeof *folders; i++)
-		e = try_file(fill(open_unnamed(folders[i])), folders[i]);
+		e = try_copy(fill(open_unnamed(folders[i])), folders[i]);
+	if (!e)
+		syslog(LOG_USER | LOG_ERR, "libgrep11-pkcs11: process %d was forked and cannot load a second copy of %s%s",
+		       (int)getpid(), source, reasons);
 	return e;
 }

@@ -1,0 +1,241 @@
+/* Forks under load: a parent with busy threads forks children that use the
+ * module, and they fork too.
+ *
+ *	fork MODULE [forks=N] [threads=N] [nomemfd] [label=KEY]
+ *
+ * With a key's label every process logs in (GREP11_PIN, first slot with a token)
+ * and signs; without, it calls what needs no slot. With nomemfd a seccomp filter
+ * refuses memfd_create. Prints a line per failure, then the totals; the exit
+ * code is 0 if nothing failed. Nobody waits longer than LIMIT seconds. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cryptoki.h"
+
+enum { LIMIT = 60, ABREAST = 4 };
+
+static CK_FUNCTION_LIST_PTR p11;
+static const char *label;
+static atomic_bool stop;
+static atomic_int failures;
+static atomic_long calls;
+
+static void failed(const char *what, CK_RV rv)
+{
+	fprintf(stderr, "process %d: %s: 0x%lx\n", (int)getpid(), what, rv);
+	atomic_fetch_add(&failures, 1);
+}
+
+static int expect(const char *what, CK_RV rv, CK_RV want)
+{
+	if (rv != want)
+		failed(what, rv);
+	return rv == want;
+}
+
+/* --- what every process does with the module --- */
+
+/* Garbage for the parent's Go runtime: templates are copied when they are read. */
+static void make_garbage(void)
+{
+	static CK_BYTE value[512];
+	CK_ATTRIBUTE t[200];
+	for (int i = 0; i < 200; i++)
+		t[i] = (CK_ATTRIBUTE){CKA_LABEL, value, sizeof value};
+	p11->C_FindObjectsInit(0, t, 200);
+}
+
+static int first_slot(CK_SLOT_ID *slot)
+{
+	CK_ULONG n = 1;
+	CK_RV rv = p11->C_GetSlotList(CK_TRUE, slot, &n);
+	return expect("C_GetSlotList", rv == CKR_BUFFER_TOO_SMALL ? CKR_OK : rv, CKR_OK) && n > 0;
+}
+
+static int login(CK_SESSION_HANDLE *session)
+{
+	CK_SLOT_ID slot;
+	const char *pin = getenv("GREP11_PIN");
+	if (!first_slot(&slot) || !expect("C_OpenSession", p11->C_OpenSession(slot, CKF_SERIAL_SESSION, NULL, NULL, session), CKR_OK))
+		return 0;
+	CK_RV rv = p11->C_Login(*session, CKU_USER, (CK_UTF8CHAR_PTR)pin, pin ? strlen(pin) : 0);
+	return expect("C_Login", rv == CKR_USER_ALREADY_LOGGED_IN ? CKR_OK : rv, CKR_OK);
+}
+
+static int find_key(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *key)
+{
+	CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
+	CK_ATTRIBUTE t[] = {{CKA_CLASS, &class, sizeof class}, {CKA_LABEL, (void *)label, strlen(label)}};
+	CK_ULONG n = 0;
+	return expect("C_FindObjectsInit", p11->C_FindObjectsInit(session, t, 2), CKR_OK) &&
+	       expect("C_FindObjects", p11->C_FindObjects(session, key, 1, &n), CKR_OK) &&
+	       expect("keys found", n, 1) && expect("C_FindObjectsFinal", p11->C_FindObjectsFinal(session), CKR_OK);
+}
+
+static int sign(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key)
+{
+	CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
+	CK_BYTE digest[32] = "a digest", signature[256];
+	CK_ULONG n = sizeof signature;
+	return expect("C_SignInit", p11->C_SignInit(session, &mechanism, key), CKR_OK) &&
+	       expect("C_Sign", p11->C_Sign(session, digest, sizeof digest, signature, &n), CKR_OK) &&
+	       expect("length of the signature", n, 64);
+}
+
+static void work(int rounds)
+{
+	CK_INFO info;
+	CK_SESSION_HANDLE session;
+	CK_OBJECT_HANDLE key;
+	expect("C_GetInfo", p11->C_GetInfo(&info), CKR_OK);
+	make_garbage();
+	if (!label || !login(&session) || !find_key(session, &key))
+		return;
+	while (rounds-- > 0 && sign(session, key))
+		;
+	expect("C_CloseSession", p11->C_CloseSession(session), CKR_OK);
+}
+
+static void *busy(void *unused)
+{
+	(void)unused;
+	while (!atomic_load(&stop)) {
+		work(20);
+		atomic_fetch_add(&calls, 1);
+	}
+	return NULL;
+}
+
+/* --- children --- */
+
+static void wait_for(pid_t pid)
+{
+	int status;
+	if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
+		failed("a child ended by signal", (CK_RV)status);
+	else
+		atomic_fetch_add(&failures, WEXITSTATUS(status));
+}
+
+static void run_child(int number, int depth);
+
+static pid_t fork_child(int number, int depth)
+{
+	pid_t pid = fork();
+	if (pid < 0) {
+		failed("fork", (CK_RV)errno);
+	} else if (pid == 0) {
+		alarm(LIMIT);
+		atomic_store(&failures, 0);
+		run_child(number, depth);
+		_exit(atomic_load(&failures) > 100 ? 100 : atomic_load(&failures));
+	}
+	return pid;
+}
+
+static void run_child(int number, int depth)
+{
+	CK_INFO info;
+	CK_SLOT_ID slot;
+	CK_ULONG n = 1;
+	CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
+	expect("C_GetInfo before C_Initialize", p11->C_GetInfo(&info), CKR_CRYPTOKI_NOT_INITIALIZED);
+	expect("C_GetSlotList before C_Initialize", p11->C_GetSlotList(CK_TRUE, &slot, &n), CKR_CRYPTOKI_NOT_INITIALIZED);
+	if (number % 4 == 1) /* as pkcs11-provider does */
+		expect("C_Finalize before C_Initialize", p11->C_Finalize(NULL), CKR_OK);
+	if (number % 4 == 2 && depth > 0) { /* daemons fork first */
+		wait_for(fork_child(number, depth - 1));
+		return;
+	}
+	if (!expect("C_Initialize", p11->C_Initialize(number % 2 ? NULL : &args), CKR_OK))
+		return;
+	expect("C_Initialize again", p11->C_Initialize(NULL), CKR_CRYPTOKI_ALREADY_INITIALIZED);
+	work(3);
+	if (number % 4 == 3 && depth > 0)
+		wait_for(fork_child(number, depth - 1));
+	work(1);
+	if (number % 8 != 0) /* some end without it */
+		expect("C_Finalize", p11->C_Finalize(NULL), CKR_OK);
+}
+
+/* --- the parent --- */
+
+static void refuse_memfd(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_memfd_create, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		failed("seccomp", (CK_RV)errno);
+}
+
+static CK_FUNCTION_LIST_PTR load(const char *path)
+{
+	CK_FUNCTION_LIST_PTR list = NULL;
+	void *library = dlopen(path, RTLD_NOW);
+	void *symbol = library ? dlsym(library, "C_GetFunctionList") : NULL;
+	CK_C_GetFunctionList get;
+	memcpy(&get, &symbol, sizeof get);
+	if (!symbol || get(&list) != CKR_OK)
+		fprintf(stderr, "%s: %s\n", path, dlerror());
+	return list;
+}
+
+static int number_of(const char *argument, const char *name, int otherwise)
+{
+	size_t n = strlen(name);
+	return strncmp(argument, name, n) == 0 ? atoi(argument + n) : otherwise;
+}
+
+int main(int argc, char **argv)
+{
+	int forks = 200, threads = 8;
+	pthread_t thread[64];
+	for (int i = 2; i < argc; i++) {
+		forks = number_of(argv[i], "forks=", forks);
+		threads = number_of(argv[i], "threads=", threads);
+		if (strncmp(argv[i], "label=", 6) == 0)
+			label = argv[i] + 6;
+		if (strcmp(argv[i], "nomemfd") == 0)
+			refuse_memfd();
+	}
+	if (argc < 2 || threads > 64 || !(p11 = load(argv[1])))
+		return 2;
+	if (!expect("the parent's C_Initialize", p11->C_Initialize(NULL), CKR_OK))
+		return 1;
+	work(1);
+	for (int i = 0; i < threads; i++)
+		pthread_create(&thread[i], NULL, busy, NULL);
+	pid_t children[ABREAST] = {0};
+	for (int i = 0; i < forks + ABREAST; i++) {
+		if (children[i % ABREAST] > 0)
+			wait_for(children[i % ABREAST]);
+		children[i % ABREAST] = i < forks ? fork_child(i, 2) : 0;
+	}
+	atomic_store(&stop, true);
+	for (int i = 0; i < threads; i++)
+		pthread_join(thread[i], NULL);
+	work(1);
+	expect("the parent's C_Finalize", p11->C_Finalize(NULL), CKR_OK);
+	printf("forks %d, failures %d, rounds in the parent's threads %ld\n", forks, failures, calls);
+	return failures != 0;
+}
