@@ -1,11 +1,12 @@
 /* Forks under load: a parent with busy threads forks children that use the
  * module, and they fork too.
  *
- *	fork MODULE [forks=N] [threads=N] [nomemfd] [label=KEY]
+ *	fork MODULE [forks=N] [threads=N] [nomemfd | nocopy] [label=KEY]
  *
  * With a key's label every process logs in (GREP11_PIN, first slot with a token)
  * and signs; without, it calls what needs no slot. With nomemfd a seccomp filter
- * refuses memfd_create. Prints a line per failure, then the totals; the exit
+ * refuses memfd_create; with nocopy it refuses sendfile too, so that there can be
+ * no second copy, and C_Initialize in children has to say so. Prints a line per failure, then the totals; the exit
  * code is 0 if nothing failed. Nobody waits longer than LIMIT seconds. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -31,6 +32,7 @@ enum { LIMIT = 60, ABREAST = 4 };
 
 static CK_FUNCTION_LIST_PTR p11;
 static const char *label;
+static CK_RV initialize_gives = CKR_OK; /* in children */
 static atomic_bool stop;
 static atomic_int failures;
 static atomic_long calls;
@@ -162,7 +164,7 @@ static void run_child(int number, int depth)
 		wait_for(fork_child(number, depth - 1));
 		return;
 	}
-	if (!expect("C_Initialize", p11->C_Initialize(number % 2 ? NULL : &args), CKR_OK))
+	if (!expect("C_Initialize", p11->C_Initialize(number % 2 ? NULL : &args), initialize_gives) || initialize_gives)
 		return;
 	expect("C_Initialize again", p11->C_Initialize(NULL), CKR_CRYPTOKI_ALREADY_INITIALIZED);
 	work(3);
@@ -175,11 +177,12 @@ static void run_child(int number, int depth)
 
 /* --- the parent --- */
 
-static void refuse_memfd(void)
+static void refuse(unsigned call, unsigned call2)
 {
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_memfd_create, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call2, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -216,7 +219,11 @@ int main(int argc, char **argv)
 		if (strncmp(argv[i], "label=", 6) == 0)
 			label = argv[i] + 6;
 		if (strcmp(argv[i], "nomemfd") == 0)
-			refuse_memfd();
+			refuse(__NR_memfd_create, __NR_memfd_create);
+		if (strcmp(argv[i], "nocopy") == 0) {
+			refuse(__NR_memfd_create, __NR_sendfile);
+			initialize_gives = CKR_FUNCTION_FAILED;
+		}
 	}
 	if (argc < 2 || threads > 64 || !(p11 = load(argv[1])))
 		return 2;
