@@ -19,13 +19,11 @@ formatted() {
 # The C files are compiled without cgo's own flags, so that warnings in them
 # cannot hide among generated code.
 c_warnings() {
-	files=$(git ls-files -co --exclude-standard 'c/*.c')
-	[ -z "$files" ] || ${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only $files
+	${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only $(git ls-files -co --exclude-standard '*.c')
 }
 
 c_format() {
-	files=$(git ls-files -co --exclude-standard 'c/*.c')
-	[ -z "$files" ] || clang-format --dry-run -Werror $files
+	clang-format --dry-run -Werror $(git ls-files -co --exclude-standard 'c/*.c')
 }
 
 tree_state() { git status --porcelain && git diff | cksum; }

@@ -1,0 +1,103 @@
+// Command bench compares the service with what runs beside it on this machine:
+// SoftHSM2 in the application's process, SoftHSM2 behind p11-kit's remoting,
+// and libcrypto alone. Every module is loaded through C (worker/module.c) and
+// driven by the same loop; ours is reached over TCP with mutual TLS.
+//
+//	make bench
+//	make bench BENCH="-time 3s -keys 100000"
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	perWork  = flag.Duration("time", 700*time.Millisecond, "how long each operation is timed, per number of threads")
+	keyCount = flag.Int("keys", 5000, "how many keys the token holds for \"find\"")
+	only     = flag.String("only", "libcrypto,softhsm,p11-kit,grep11", "what to measure, by name")
+)
+
+// manyThreads is the concurrent case of the design's table.
+const manyThreads = 16
+
+func main() {
+	log.SetFlags(0)
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{dir: dir, cache: "build/out/bench", results: map[key]result{}}
+	if err := b.run(); err != nil {
+		os.RemoveAll(dir)
+		log.Fatal("bench: ", err)
+	}
+	b.print(os.Stdout)
+}
+
+func (b *bench) run() error {
+	if err := b.compile(); err != nil {
+		return err
+	}
+	for _, c := range candidates {
+		if !strings.Contains(*only, c.name) {
+			continue
+		}
+		log.Printf("measuring %s ...", c.name)
+		if err := c.measure(b); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// A key names one measurement.
+type key struct {
+	candidate, work string
+	threads         int
+}
+
+type result struct {
+	perSecond, medianMicros float64
+	failure                 string
+}
+
+type bench struct {
+	dir     string // scratch
+	cache   string // compiled workers, and SoftHSM2's filled token
+	results map[key]result
+}
+
+// take reads a worker's lines; see worker/loop.h.
+func (b *bench) take(candidate, out string) error {
+	for line := range strings.Lines(out) {
+		f := strings.Split(strings.TrimRight(line, "\n"), "\t")
+		if len(f) != 5 {
+			return fmt.Errorf("worker said %q", line)
+		}
+		threads, err1 := strconv.Atoi(f[1])
+		rate, err2 := strconv.ParseFloat(f[2], 64)
+		median, err3 := strconv.ParseFloat(f[3], 64)
+		if err1 != nil || err2 != nil || err3 != nil {
+			return fmt.Errorf("worker said %q", line)
+		}
+		k := key{candidate, f[0], threads}
+		if _, known := b.results[k]; !known { // a second run loads the module again
+			b.results[k] = result{rate, median, f[4]}
+		}
+	}
+	return nil
+}
+
+func (b *bench) worker(name string) string {
+	path, _ := filepath.Abs(filepath.Join(b.cache, name))
+	return path
+}
