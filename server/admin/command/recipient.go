@@ -27,14 +27,10 @@ type keyTransport struct {
 // key wrap of the part.
 type keyAgreement struct {
 	Version    int
-	Originator originator `asn1:"explicit,tag:0"`
-	UKM        []byte     `asn1:"explicit,tag:1,optional,omitempty"`
+	Originator asn1.RawValue // [0] EXPLICIT of [1] originatorKey
+	UKM        []byte        `asn1:"explicit,tag:1,optional,omitempty"`
 	Algorithm  agreementAlgorithm
 	Keys       []recipientKey
-}
-
-type originator struct {
-	Key originatorKey `asn1:"tag:1"`
 }
 
 // An originatorKey's parameters are absent or NULL: the curve is the importer's.
@@ -79,7 +75,7 @@ func EncryptPart(importer crypto.PublicKey, part ck.Secret) ([]byte, error) {
 		return nil, err
 	}
 	if pub, ok := importer.(*rsa.PublicKey); ok {
-		//nolint:staticcheck // PKCS#1 v1.5 is EP11's form
+		//lint:ignore SA1019 PKCS#1 v1.5 is the form EP11 prescribes for RSA importers
 		encrypted, err := rsa.EncryptPKCS1v15(rand.Reader, pub, part)
 		if err != nil {
 			return nil, err
@@ -107,13 +103,34 @@ func agreePart(importer *ecdh.PublicKey, ski SKI, part ck.Secret) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	point := ephemeral.PublicKey().Bytes()
+	from, err := originator(ephemeral.PublicKey().Bytes())
+	if err != nil {
+		return nil, err
+	}
 	return asn1.MarshalWithParams(keyAgreement{
 		Version:    3,
-		Originator: originator{originatorKey{ecPublicKey, asn1.BitString{Bytes: point, BitLength: 8 * len(point)}}},
+		Originator: from,
 		Algorithm:  agreementAlgorithm{agreementWith(n), aes256Wrap},
 		Keys:       []recipientKey{{recipientID{ski[:]}, wrapped}},
 	}, "tag:1")
+}
+
+// originator encodes an ephemeral public key's point.
+func originator(point []byte) (v asn1.RawValue, err error) {
+	v = asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true}
+	v.Bytes, err = asn1.MarshalWithParams(originatorKey{ecPublicKey, asn1.BitString{Bytes: point, BitLength: 8 * len(point)}}, "tag:1")
+	return v, err
+}
+
+// point decodes what originator made.
+func (r *keyAgreement) point() ([]byte, bool) {
+	var key originatorKey
+	v := r.Originator
+	if v.Class != asn1.ClassContextSpecific || v.Tag != 0 || !v.IsCompound {
+		return nil, false
+	}
+	rest, err := asn1.UnmarshalWithParams(v.Bytes, &key, "tag:1")
+	return key.Point.RightAlign(), err == nil && len(rest) == 0
 }
 
 // agree gives the 32-byte key-encryption key of RFC 5753.
@@ -166,7 +183,7 @@ func transported(key *rsa.PrivateKey, der []byte) ([]byte, error) {
 	if len(r.Encrypted) != key.Size() {
 		return nil, Refuse(XCP_RSC_RCPTINFO_ENCRD_SIZE, "%d bytes under an RSA key of %d", len(r.Encrypted), key.Size())
 	}
-	//nolint:staticcheck // PKCS#1 v1.5 is EP11's form
+	//lint:ignore SA1019 PKCS#1 v1.5 is the form EP11 prescribes for RSA importers
 	plain, err := rsa.DecryptPKCS1v15(nil, key, r.Encrypted)
 	if err != nil {
 		return nil, Refuse(XCP_RSC_RCPTINFO_KEY_SIZE, "RSA decryption failed")
@@ -177,7 +194,8 @@ func transported(key *rsa.PrivateKey, der []byte) ([]byte, error) {
 func agreed(key *ecdh.PrivateKey, der []byte) ([]byte, error) {
 	var r keyAgreement
 	rest, err := asn1.UnmarshalWithParams(der, &r, "tag:1")
-	if err != nil || len(rest) != 0 || r.Version != 3 || len(r.Keys) != 1 {
+	point, ok := r.point()
+	if err != nil || !ok || len(rest) != 0 || r.Version != 3 || len(r.Keys) != 1 {
 		return nil, Refuse(XCP_RSC_RCPTINFO_FMT, "not a key agreement RecipientInfo")
 	}
 	if err := addressed(key.PublicKey(), r.Keys[0].ID.SKI); err != nil {
@@ -187,7 +205,7 @@ func agreed(key *ecdh.PrivateKey, der []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	peer, err := key.Curve().NewPublicKey(r.Originator.Key.Point.RightAlign())
+	peer, err := key.Curve().NewPublicKey(point)
 	if err != nil {
 		return nil, Refuse(XCP_RSC_RCPTINFO_ECDH_SRC, "originator key: %v", err)
 	}
