@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"grep11/pkcs11/ck"
@@ -24,6 +25,9 @@ type extension struct {
 // (KeyBlob.KeyBlobID without a blob beside it).
 func (x *extension) storedKey(ctx context.Context, c access.Caller, token, id []byte) (unit.Blob, error) {
 	o, err := x.object(ctx, c, token, id)
+	if errors.Is(err, ck.CKR_OBJECT_HANDLE_INVALID) {
+		return nil, fmt.Errorf("key %x is not here: %w", id, ck.CKR_KEY_HANDLE_INVALID)
+	}
 	if err != nil {
 		return nil, err
 	}
