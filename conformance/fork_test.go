@@ -15,6 +15,8 @@ func TestFork(t *testing.T) {
 		{"the child's copy is in memory", nil},
 		{"no memory may be executed", []string{"nomemfd"}},
 		{"nothing can be copied", []string{"nocopy", "forks=20"}},
+		{"a fork handler calls C_Initialize", []string{"handler", "forks=50"}},
+		{"the parent has not called C_Initialize", []string{"early", "threads=0", "forks=50"}},
 		{"a single thread", []string{"threads=0", "forks=50"}},
 	} {
 		t.Run(row.what, func(t *testing.T) {

@@ -1,12 +1,14 @@
 /* Forks under load: a parent with busy threads forks children that use the
  * module, and they fork too.
  *
- *	fork MODULE [forks=N] [threads=N] [nomemfd | nocopy] [label=KEY]
+ *	fork MODULE [forks=N] [threads=N] [nomemfd | nocopy | handler | early] [label=KEY]
  *
  * With a key's label every process logs in (GREP11_PIN, first slot with a token)
  * and signs; without, it calls what needs no slot. With nomemfd a seccomp filter
  * refuses memfd_create; with nocopy it refuses sendfile too, so that there can be
- * no second copy, and C_Initialize in children has to say so. Prints a line per failure, then the totals; the exit
+ * no second copy, and C_Initialize in children has to say so. With handler children
+ * are initialised by a fork handler older than the module's, as pkcs11-helper's is;
+ * with early the parent never calls C_Initialize. Prints a line per failure, then the totals; the exit
  * code is 0 if nothing failed. Nobody waits longer than LIMIT seconds. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -31,8 +33,10 @@
 enum { LIMIT = 60, ABREAST = 4 };
 
 static CK_FUNCTION_LIST_PTR p11;
-static const char *label;
+static const char *label, *pin;
 static CK_RV initialize_gives = CKR_OK; /* in children */
+static CK_RV finalize_gives = CKR_OK;   /* in children before C_Initialize */
+static bool handler, early;
 static atomic_bool stop;
 static atomic_int failures;
 static atomic_long calls;
@@ -72,7 +76,6 @@ static int first_slot(CK_SLOT_ID *slot)
 static int login(CK_SESSION_HANDLE *session)
 {
 	CK_SLOT_ID slot;
-	const char *pin = getenv("GREP11_PIN");
 	if (!first_slot(&slot) || !expect("C_OpenSession", p11->C_OpenSession(slot, CKF_SERIAL_SESSION, NULL, NULL, session), CKR_OK))
 		return 0;
 	CK_RV rv = p11->C_Login(*session, CKU_USER, (CK_UTF8CHAR_PTR)pin, pin ? strlen(pin) : 0);
@@ -150,21 +153,37 @@ static pid_t fork_child(int number, int depth)
 	return pid;
 }
 
-static void run_child(int number, int depth)
+static void in_handler(void)
+{
+	if (p11)
+		expect("C_Initialize in a fork handler", p11->C_Initialize(NULL), CKR_OK);
+}
+
+static void before_initialize(int number)
 {
 	CK_INFO info;
 	CK_SLOT_ID slot;
 	CK_ULONG n = 1;
-	CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
 	expect("C_GetInfo before C_Initialize", p11->C_GetInfo(&info), CKR_CRYPTOKI_NOT_INITIALIZED);
 	expect("C_GetSlotList before C_Initialize", p11->C_GetSlotList(CK_TRUE, &slot, &n), CKR_CRYPTOKI_NOT_INITIALIZED);
 	if (number % 4 == 1) /* as pkcs11-provider does */
-		expect("C_Finalize before C_Initialize", p11->C_Finalize(NULL), CKR_OK);
+		expect("C_Finalize before C_Initialize", p11->C_Finalize(NULL), finalize_gives);
+}
+
+static void run_child(int number, int depth)
+{
+	CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
+	clearenv(); /* as nginx does: the configuration is the parent's none the less */
+	if (chdir("/") != 0)
+		failed("chdir", (CK_RV)errno);
+	if (!handler)
+		before_initialize(number);
 	if (number % 4 == 2 && depth > 0) { /* daemons fork first */
 		wait_for(fork_child(number, depth - 1));
 		return;
 	}
-	if (!expect("C_Initialize", p11->C_Initialize(number % 2 ? NULL : &args), initialize_gives) || initialize_gives)
+	if (!expect("C_Initialize", p11->C_Initialize(number % 2 ? NULL : &args), initialize_gives) ||
+	    initialize_gives == CKR_FUNCTION_FAILED)
 		return;
 	expect("C_Initialize again", p11->C_Initialize(NULL), CKR_CRYPTOKI_ALREADY_INITIALIZED);
 	work(3);
@@ -212,6 +231,7 @@ static int number_of(const char *argument, const char *name, int otherwise)
 int main(int argc, char **argv)
 {
 	int forks = 200, threads = 8;
+	pin = getenv("GREP11_PIN");
 	pthread_t thread[64];
 	for (int i = 2; i < argc; i++) {
 		forks = number_of(argv[i], "forks=", forks);
@@ -224,12 +244,22 @@ int main(int argc, char **argv)
 			refuse(__NR_memfd_create, __NR_sendfile);
 			initialize_gives = CKR_FUNCTION_FAILED;
 		}
+		if (strcmp(argv[i], "handler") == 0) {
+			handler = true;
+			initialize_gives = CKR_CRYPTOKI_ALREADY_INITIALIZED;
+			pthread_atfork(NULL, NULL, in_handler);
+		}
+		if (strcmp(argv[i], "early") == 0) {
+			early = true;
+			finalize_gives = CKR_CRYPTOKI_NOT_INITIALIZED;
+		}
 	}
 	if (argc < 2 || threads > 64 || !(p11 = load(argv[1])))
 		return 2;
-	if (!expect("the parent's C_Initialize", p11->C_Initialize(NULL), CKR_OK))
+	if (!early && !expect("the parent's C_Initialize", p11->C_Initialize(NULL), CKR_OK))
 		return 1;
-	work(1);
+	if (!early)
+		work(1);
 	for (int i = 0; i < threads; i++)
 		pthread_create(&thread[i], NULL, busy, NULL);
 	pid_t children[ABREAST] = {0};
@@ -241,6 +271,8 @@ int main(int argc, char **argv)
 	atomic_store(&stop, true);
 	for (int i = 0; i < threads; i++)
 		pthread_join(thread[i], NULL);
+	if (early) /* the parent's own runtime is still good */
+		expect("the parent's C_Initialize", p11->C_Initialize(NULL), CKR_OK);
 	work(1);
 	expect("the parent's C_Finalize", p11->C_Finalize(NULL), CKR_OK);
 	printf("forks %d, failures %d, rounds in the parent's threads %ld\n", forks, failures, calls);
