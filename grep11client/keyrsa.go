@@ -70,16 +70,16 @@ func (k *rsaPrivateKey) complete() error {
 		return wrong(ck.CKA_PRIME_1, "the primes do not make the modulus")
 	}
 	p1, q1 := new(big.Int).Sub(k.P, one), new(big.Int).Sub(k.Q, one)
-	phi := new(big.Int).Mul(p1, q1)
+	lambda := new(big.Int).Mul(p1, q1)
+	lambda.Div(lambda, new(big.Int).GCD(nil, nil, p1, q1))
 	switch {
 	case k.D.Sign() == 0 && k.E.Sign() == 0:
 		return missing(ck.CKA_PRIVATE_EXPONENT)
 	case k.D.Sign() == 0:
-		k.D.ModInverse(k.E, phi)
+		k.D.ModInverse(k.E, lambda)
 	case k.E.Sign() == 0:
-		k.E.ModInverse(k.D, phi)
+		k.E.ModInverse(k.D, lambda)
 	}
-	lambda := new(big.Int).Div(phi, new(big.Int).GCD(nil, nil, p1, q1))
 	if check := new(big.Int).Mul(k.D, k.E); check.Mod(check, lambda).Cmp(one) != 0 {
 		return wrong(ck.CKA_PRIVATE_EXPONENT, "does not match the public one")
 	}
