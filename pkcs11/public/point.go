@@ -2,12 +2,12 @@ package public
 
 import (
 	"encoding/asn1"
+	"slices"
 )
 
 // Raw is the point in a CKA_EC_POINT, which may be raw already, or in a DER
-// OCTET STRING or BIT STRING. Where the bytes can be read both ways, as a
-// string that fills them exactly, they are the string: a raw Weierstrass point
-// starts with 4 and has an odd length, which no such string of a point has.
+// OCTET STRING or BIT STRING. No length of a point is that of such a string with
+// another point in it, so that bytes cannot be read both ways.
 func Raw(value []byte) []byte {
 	var inside asn1.RawValue
 	rest, err := asn1.Unmarshal(value, &inside)
@@ -38,14 +38,23 @@ func weierstrass(b []byte) bool {
 	if len(b) == 0 {
 		return false
 	}
+	coordinates := len(b) - 1
 	switch b[0] {
 	case 2, 3:
-		return len(b) >= 21
 	case 4, 6, 7:
-		return len(b) >= 41 && len(b)%2 == 1
+		if coordinates%2 != 0 {
+			return false
+		}
+		coordinates /= 2
+	default:
+		return false
 	}
-	return false
+	return slices.Contains(coordinateBytes, coordinates)
 }
+
+// coordinateBytes are the lengths of curves' fields. Were any length taken, one
+// raw point of P-256 in 20,000 would look like a string with a point in it.
+var coordinateBytes = []int{20, 24, 28, 32, 40, 48, 64, 66}
 
 // Point gives a CKA_EC_POINT in its usual form, whatever form it has: a point
 // of a Weierstrass curve in a DER OCTET STRING, one of an Edwards or Montgomery
