@@ -12,9 +12,11 @@ import (
 
 // logSettings is [log] of the configuration.
 type logSettings struct {
-	to    string // "none", "stderr", "syslog" or a file's path
+	to    string // "", "stderr", "syslog" or a file's path
 	level slog.Level
 }
+
+const toStderr, toSyslog = "stderr", "syslog"
 
 // newLog makes the log: by default there is none, for the terminal is the
 // application's. What cannot be opened is none, too.
@@ -22,11 +24,11 @@ func newLog(c logSettings) (*slog.Logger, *logFile) {
 	f := &logFile{path: c.to}
 	var w io.Writer = f
 	switch c.to {
-	case "", "none":
+	case "":
 		return slog.New(slog.DiscardHandler), f
-	case "stderr":
+	case toStderr:
 		w = os.Stderr
-	case "syslog":
+	case toSyslog:
 		return slog.New(slog.NewTextHandler(&syslogWriter{}, &slog.HandlerOptions{Level: c.level, ReplaceAttr: noTime})), f
 	}
 	h := slog.NewTextHandler(w, &slog.HandlerOptions{Level: c.level})
