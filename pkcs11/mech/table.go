@@ -118,6 +118,8 @@ var table = []Row{
 	{Type: ck.CKM_DES3_CBC, Keys: des3Key, Use: crypts | wraps, Param: ParamIV, Block: 8, Out: OutSameAsIn},
 	{Type: ck.CKM_DES3_CBC_PAD, Keys: des3Key, Use: crypts | wraps, Param: ParamIV, Block: 8, Out: OutPadded},
 
+	{Type: ck.CKM_IBM_TRANSPORTKEY, Use: ck.CKF_UNWRAP},
+
 	{Type: ck.CKM_GENERIC_SECRET_KEY_GEN, Keys: genericKey, Size: macSizes, Use: ck.CKF_GENERATE},
 	{Type: ck.CKM_SHA_1_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA1, Out: OutHash},
 	{Type: ck.CKM_SHA224_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA224, Out: OutHash},

@@ -1,0 +1,175 @@
+package soft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"grep11/pkcs11/ck"
+	"grep11/server/unit"
+)
+
+// Attributes reads those asked for, all for none.
+func (u *Unit) Attributes(_ context.Context, b unit.Blob, types []ck.AttributeType) (ck.Template, error) {
+	k, err := u.openKey(b)
+	if err != nil {
+		return nil, err
+	}
+	defer runtime.KeepAlive(k)
+	all, err := k.attributes()
+	if err != nil || len(types) == 0 {
+		return all, err
+	}
+	var out ck.Template
+	var errs []error
+	for _, t := range types {
+		a, err := u.attribute(k, b, all, t)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out = append(out, a)
+	}
+	return out, errors.Join(errs...)
+}
+
+func (u *Unit) attribute(k *key, b unit.Blob, all ck.Template, t ck.AttributeType) (ck.Attribute, error) {
+	if a, ok := all.Get(t); ok {
+		return a, nil
+	}
+	if t == ck.CKA_IBM_MACED_PUBLIC_KEY_INFO && k.spki != nil {
+		return u.macedPublic(k)
+	}
+	if slices.Contains(sensitiveTypes, t) && k.class != ck.CKO_PUBLIC_KEY {
+		return k.secretValue(t)
+	}
+	return ck.Attribute{}, fmt.Errorf("%v: %w", t, ck.CKR_ATTRIBUTE_TYPE_INVALID)
+}
+
+// macedPublic makes the public blob of a private key.
+func (u *Unit) macedPublic(k *key) (ck.Attribute, error) {
+	info, err := parseSPKI(k.spki)
+	if err != nil {
+		return ck.Attribute{}, err
+	}
+	bits := unit.BitModifiable | info.family.public | k.bits&(unit.BitLocal|unit.BitAttrBound)
+	b, err := u.seal(&key{class: ck.CKO_PUBLIC_KEY, bits: bits, gen: k.gen, spki: k.spki})
+	return ck.Bytes(ck.CKA_IBM_MACED_PUBLIC_KEY_INFO, b), err
+}
+
+// secretValue reads the value of a key that is not sensitive.
+func (k *key) secretValue(t ck.AttributeType) (ck.Attribute, error) {
+	if !k.bits.Has(unit.BitInsensitive) || !k.bits.Has(unit.BitExtractable) {
+		return ck.Attribute{}, fmt.Errorf("%v: %w", t, ck.CKR_ATTRIBUTE_SENSITIVE)
+	}
+	if k.typ == ck.CKK_RSA {
+		return k.rsaValue(t)
+	}
+	if t != ck.CKA_VALUE {
+		return ck.Attribute{}, fmt.Errorf("%v: %w", t, ck.CKR_ATTRIBUTE_TYPE_INVALID)
+	}
+	return ck.Bytes(t, slices.Clone(k.value)), nil
+}
+
+func (k *key) rsaValue(t ck.AttributeType) (ck.Attribute, error) {
+	r, err := readRSANumbers(k.value)
+	if err != nil {
+		return ck.Attribute{}, err
+	}
+	switch t {
+	case ck.CKA_PRIVATE_EXPONENT:
+		return ck.Bytes(t, r.d.Bytes()), nil
+	case ck.CKA_PRIME_1:
+		return ck.Bytes(t, r.p.Bytes()), nil
+	case ck.CKA_PRIME_2:
+		return ck.Bytes(t, r.q.Bytes()), nil
+	case ck.CKA_EXPONENT_1:
+		return ck.Bytes(t, r.dp.Bytes()), nil
+	case ck.CKA_EXPONENT_2:
+		return ck.Bytes(t, r.dq.Bytes()), nil
+	case ck.CKA_COEFFICIENT:
+		return ck.Bytes(t, r.qinv.Bytes()), nil
+	}
+	return ck.Attribute{}, fmt.Errorf("%v: %w", t, ck.CKR_ATTRIBUTE_TYPE_INVALID)
+}
+
+// SetAttributes changes Booleans, under the rules of PKCS#11 and EP11
+// (grep11-wire 13.3), and gives a new blob; the old one cannot be revoked.
+func (u *Unit) SetAttributes(_ context.Context, b unit.Blob, t ck.Template) (unit.Key, error) {
+	k, err := u.openKey(b)
+	if err != nil {
+		return unit.Key{}, err
+	}
+	defer runtime.KeepAlive(k)
+	if !k.bits.Has(unit.BitModifiable) || k.bits.Has(unit.BitNeverModifiable) {
+		return unit.Key{}, fmt.Errorf("MODIFIABLE is false: %w", ck.CKR_ACTION_PROHIBITED)
+	}
+	bits := k.bits
+	for _, a := range t {
+		if bits, err = k.change(bits, a); err != nil {
+			return unit.Key{}, err
+		}
+	}
+	changed := &key{class: k.class, typ: k.typ, bits: bits, gen: k.gen, allowed: k.allowed, value: k.value, spki: k.spki}
+	return u.answer(changed, nil)
+}
+
+// oneWay are the Booleans that change in one direction only.
+var oneWay = map[unit.Bits]bool{
+	unit.BitExtractable:        false,
+	unit.BitWrapWithTrusted:    true,
+	unit.BitModifiable:         false,
+	unit.BitRestrictable:       false,
+	unit.BitNeverModifiable:    true,
+	unit.BitProtkeyExtractable: false,
+}
+
+// change gives the bits with one attribute changed.
+func (k *key) change(bits unit.Bits, a ck.Attribute) (unit.Bits, error) {
+	if a.Type == ck.CKA_SENSITIVE && k.class != ck.CKO_PUBLIC_KEY {
+		on, err := a.Bool()
+		if err != nil || on != bits.Has(unit.BitInsensitive) {
+			return bits, err // as it is
+		}
+		if !on {
+			return bits, readOnly(a.Type)
+		}
+		return bits &^ unit.BitInsensitive, nil
+	}
+	bit := unit.BitOf(a.Type)
+	if bit == 0 {
+		return bits, fmt.Errorf("%v is no Boolean that a blob holds: %w", a.Type, ck.CKR_ATTRIBUTE_TYPE_INVALID)
+	}
+	on, err := a.Bool()
+	if err != nil || on == bits.Has(bit) {
+		return bits, err
+	}
+	way, limited := oneWay[bit]
+	switch {
+	case settable[k.class]&bit == 0, bit == unit.BitTrusted, bit == unit.BitAttrBound:
+		return bits, readOnly(a.Type)
+	case limited && on != way, on && !limited && k.bits.Has(unit.BitRestrictable):
+		return bits, readOnly(a.Type)
+	}
+	return bits.Set(bit, on), nil
+}
+
+func readOnly(t ck.AttributeType) error {
+	return fmt.Errorf("%v does not change so: %w", t, ck.CKR_ATTRIBUTE_READ_ONLY)
+}
+
+// Rewrap seals a blob under the committed next wrapping key.
+func (u *Unit) Rewrap(_ context.Context, b unit.Blob) (unit.Blob, error) {
+	next, err := u.committedNext()
+	if err != nil {
+		return nil, err
+	}
+	k, err := u.openKey(b)
+	if err != nil {
+		return nil, err
+	}
+	defer runtime.KeepAlive(k)
+	return sealUnder(next, k)
+}

@@ -1,0 +1,301 @@
+package soft
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"runtime"
+
+	"grep11/pkcs11/ck"
+	"grep11/pkcs11/mech"
+	"grep11/server/unit"
+)
+
+// WrapKey exports a key, encrypted.
+func (u *Unit) WrapKey(_ context.Context, m mech.Mechanism, blob, kek, mac unit.Blob) ([]byte, error) {
+	w, err := u.wrapping(m, kek, unit.BitWrap, ck.CKF_WRAP)
+	if err != nil {
+		return nil, err
+	}
+	defer runtime.KeepAlive(w.kek)
+	k, err := u.openKey(blob)
+	if err != nil {
+		return nil, err
+	}
+	defer runtime.KeepAlive(k)
+	if err := w.exports(k); err != nil {
+		return nil, err
+	}
+	clearText, err := k.exported()
+	if err != nil {
+		return nil, err
+	}
+	if k.class == ck.CKO_PRIVATE_KEY {
+		defer clear(clearText)
+	}
+	if err := w.fits(k.class); err != nil {
+		return nil, err
+	}
+	out, err := w.eng.crypt(w.kek, m, mech.OpEncrypt, clearText)
+	if ck.RVOf(err) == ck.CKR_DATA_LEN_RANGE {
+		return nil, fmt.Errorf("%v: %w", err, ck.CKR_KEY_SIZE_RANGE)
+	}
+	return out, err
+}
+
+// wrapping is a checked key-encryption key.
+type wrapping struct {
+	kek  *key
+	mech mech.Mechanism
+	row  *mech.Row
+	eng  *engine
+}
+
+func (u *Unit) wrapping(m mech.Mechanism, kek unit.Blob, right unit.Bits, use ck.Flags) (*wrapping, error) {
+	e, row, err := engineOf(m)
+	if err != nil {
+		return nil, err
+	}
+	if row.Use&use == 0 || e.crypt == nil {
+		return nil, invalidMechanism(m, "neither wraps nor unwraps so")
+	}
+	k, err := u.openKey(kek)
+	if err != nil {
+		return nil, err
+	}
+	if !row.Allows(k.typ) {
+		return nil, fmt.Errorf("%v with a key of type %v: %w", m.Type, k.typ, ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT)
+	}
+	return &wrapping{k, m, row, e}, k.may(right, m, row)
+}
+
+// exports tells whether a key may leave under this one.
+func (w *wrapping) exports(k *key) error {
+	if k.class == ck.CKO_PUBLIC_KEY {
+		return fmt.Errorf("public keys need no wrapping: %w", ck.CKR_KEY_NOT_WRAPPABLE)
+	}
+	if !k.bits.Has(unit.BitExtractable) {
+		return fmt.Errorf("EXTRACTABLE is false: %w", ck.CKR_KEY_UNEXTRACTABLE)
+	}
+	if k.bits.Has(unit.BitWrapWithTrusted) && !w.kek.bits.Has(unit.BitTrusted) {
+		return fmt.Errorf("the wrapping key is not TRUSTED: %w", ck.CKR_KEY_NOT_WRAPPABLE)
+	}
+	if (k.bits|w.kek.bits)&unit.BitAttrBound != 0 {
+		return fmt.Errorf("attribute-bound keys take CKM_IBM_ATTRIBUTEBOUND_WRAP: %w", ck.CKR_KEY_NOT_WRAPPABLE)
+	}
+	return nil
+}
+
+// fits: private keys need a mechanism that takes any length; RSA is too short
+// for them (grep11-wire 11.5).
+func (w *wrapping) fits(class ck.ObjectClass) error {
+	if class == ck.CKO_PRIVATE_KEY && (w.row.Out == mech.OutModulus || w.row.Out == mech.OutSameAsIn) {
+		return fmt.Errorf("%v does not wrap private keys: %w", w.mech.Type, ck.CKR_KEY_NOT_WRAPPABLE)
+	}
+	return nil
+}
+
+// exported is what is wrapped: a secret's bytes, a private key's PKCS#8.
+func (k *key) exported() ([]byte, error) {
+	if k.class == ck.CKO_SECRET_KEY {
+		return k.value, nil
+	}
+	info, err := parseSPKI(k.spki)
+	if err != nil {
+		return nil, err
+	}
+	return info.family.pkcs8(k, info)
+}
+
+// UnwrapKey imports a key.
+func (u *Unit) UnwrapKey(_ context.Context, m mech.Mechanism, wrapped []byte, kek, mac unit.Blob, t ck.Template) (unit.Key, error) {
+	if m.Type == ck.CKM_IBM_TRANSPORTKEY {
+		return u.transport(m, wrapped, t)
+	}
+	w, err := u.wrapping(m, kek, unit.BitUnwrap, ck.CKF_UNWRAP)
+	if err != nil {
+		return unit.Key{}, err
+	}
+	defer runtime.KeepAlive(w.kek)
+	r, err := readUnwrap(t)
+	if err != nil {
+		return unit.Key{}, err
+	}
+	if w.kek.bits.Has(unit.BitAttrBound) {
+		return unit.Key{}, fmt.Errorf("attribute-bound keys take CKM_IBM_ATTRIBUTEBOUND_WRAP: %w", ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID)
+	}
+	if err := w.fits(r.class); err != nil {
+		return unit.Key{}, fmt.Errorf("%v: %w", err, ck.CKR_WRAPPED_KEY_INVALID)
+	}
+	plain, err := w.decrypt(wrapped, r)
+	if err != nil {
+		return unit.Key{}, err
+	}
+	defer clear(plain)
+	return u.imported(r, plain)
+}
+
+// readUnwrap settles class and type: without CLASS a key is secret if its type
+// is a secret one, and private otherwise (grep11-wire 8.3).
+func readUnwrap(t ck.Template) (*request, error) {
+	typ, ok, err := t.Ulong(ck.CKA_KEY_TYPE)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("%v is missing: %w", ck.CKA_KEY_TYPE, ck.CKR_TEMPLATE_INCOMPLETE)
+	}
+	class := ck.ObjectClass(ck.CKO_PRIVATE_KEY)
+	if isSecretType(ck.KeyType(typ)) {
+		class = ck.CKO_SECRET_KEY
+	}
+	return readRequest(t, class)
+}
+
+func isSecretType(t ck.KeyType) bool { return secretLens[t] != nil || hasType(hmacTypes, t) }
+
+// unwrapCodes: what decryption's errors are called when a key is unwrapped.
+var unwrapCodes = map[ck.RV]ck.RV{
+	ck.CKR_ENCRYPTED_DATA_INVALID:   ck.CKR_WRAPPED_KEY_INVALID,
+	ck.CKR_ENCRYPTED_DATA_LEN_RANGE: ck.CKR_WRAPPED_KEY_LEN_RANGE,
+	ck.CKR_DATA_INVALID:             ck.CKR_WRAPPED_KEY_INVALID,
+}
+
+func (w *wrapping) decrypt(wrapped []byte, r *request) ([]byte, error) {
+	plain, err := w.open(wrapped, r)
+	if code, ok := unwrapCodes[ck.RVOf(err)]; err != nil && ok {
+		return nil, fmt.Errorf("%v: %w", err, code)
+	}
+	return plain, err
+}
+
+func (w *wrapping) open(wrapped []byte, r *request) ([]byte, error) {
+	if w.mech.Type == ck.CKM_RSA_PKCS {
+		if n, ok := r.knownLen(); ok {
+			return unwrapPKCS1(w.kek, wrapped, n)
+		}
+	}
+	return w.eng.crypt(w.kek, w.mech, mech.OpDecrypt, wrapped)
+}
+
+// knownLen is how long a secret key must be, where type or template say so.
+func (r *request) knownLen() (int, bool) {
+	if lens := secretLens[r.typ]; len(lens) == 1 {
+		return int(lens[0]), true
+	}
+	n, ok, err := r.Ulong(ck.CKA_VALUE_LEN)
+	if err != nil || !ok || checkSecretLen(r.typ, n) != nil {
+		return 0, false
+	}
+	return int(n), true
+}
+
+// imported makes a key of an unwrapped value.
+func (u *Unit) imported(r *request, plain []byte) (unit.Key, error) {
+	if r.class == ck.CKO_PRIVATE_KEY {
+		return u.importedPrivate(r, plain)
+	}
+	k := &key{typ: r.typ, gen: notGenerated, value: append(ck.Secret(nil), plain...)}
+	if err := r.cut(k); err != nil {
+		return unit.Key{}, err
+	}
+	if err := k.take(r, 0); err != nil {
+		return unit.Key{}, err
+	}
+	return u.answer(k, k.checkSum())
+}
+
+// cut brings an unwrapped secret to the length that VALUE_LEN gives (PKCS#11
+// unwraps with unpadded modes so), and checks it.
+func (r *request) cut(k *key) error {
+	n, ok, err := r.Ulong(ck.CKA_VALUE_LEN)
+	if err != nil {
+		return err
+	}
+	if ok && secretLens[k.typ] == nil || ok && k.typ == ck.CKK_AES {
+		if n < uint64(len(k.value)) && n > 0 {
+			k.value = k.value[:n]
+		} else if n > uint64(len(k.value)) {
+			return fmt.Errorf("VALUE_LEN %d of an unwrapped key of %d bytes: %w", n, len(k.value), ck.CKR_TEMPLATE_INCONSISTENT)
+		}
+	}
+	if err := checkSecretLen(k.typ, uint64(len(k.value))); err != nil {
+		return fmt.Errorf("%v: %w", err, ck.CKR_WRAPPED_KEY_INVALID)
+	}
+	if k.typ == ck.CKK_DES2 || k.typ == ck.CKK_DES3 {
+		oddParity(k.value)
+	}
+	return nil
+}
+
+// checkSum of an unwrapped or derived secret: check value and length in bits
+// (grep11-wire 10.4).
+func (k *key) checkSum() []byte {
+	return binary.BigEndian.AppendUint32(k.checkValue(), uint32(8*len(k.value)))
+}
+
+func (u *Unit) importedPrivate(r *request, plain []byte) (unit.Key, error) {
+	value, info, err := importPKCS8(plain)
+	if err != nil {
+		return unit.Key{}, err
+	}
+	if err := r.want(info.family.typ, ck.CKK_EC); err != nil || r.typ == ck.CKK_EC && info.curve == nil {
+		return unit.Key{}, fmt.Errorf("template says %v, the key is %v: %w", r.typ, info.family.typ, ck.CKR_TEMPLATE_INCONSISTENT)
+	}
+	k := &key{typ: info.family.typ, gen: notGenerated, value: value, spki: info.spki}
+	if err := k.take(r, 0); err != nil {
+		return unit.Key{}, err
+	}
+	wk, err := u.current()
+	if err != nil {
+		return unit.Key{}, err
+	}
+	sum, err := wk.SealPublic(unit.Public{SPKI: k.spki, Gen: notGenerated})
+	if err != nil {
+		return unit.Key{}, err
+	}
+	return u.answer(k, binary.BigEndian.AppendUint32(sum, uint32(info.bits())))
+}
+
+// transport makes a public blob of a plain SPKI; there is no KEK.
+func (u *Unit) transport(m mech.Mechanism, spki []byte, t ck.Template) (unit.Key, error) {
+	if _, _, err := engineOf(m); err != nil {
+		return unit.Key{}, err
+	}
+	r, err := readRequest(t, ck.CKO_PUBLIC_KEY)
+	if err != nil {
+		return unit.Key{}, err
+	}
+	info, err := importSPKI(spki)
+	if err != nil {
+		return unit.Key{}, fmt.Errorf("%v: %w", err, ck.CKR_WRAPPED_KEY_INVALID)
+	}
+	k := &key{typ: info.family.typ, gen: notGenerated, spki: append([]byte(nil), info.spki...)}
+	if err := k.take(r, info.family.public); err != nil {
+		return unit.Key{}, err
+	}
+	return u.answer(k, binary.BigEndian.AppendUint32(append([]byte(nil), info.spki...), uint32(info.bits())))
+}
+
+// bits is the size of a public key as checksums give it.
+func (info *publicInfo) bits() int {
+	if info.curve != nil {
+		return info.curve.bits
+	}
+	if t := info.family.attributes(info); t.Has(ck.CKA_MODULUS_BITS) {
+		n, _, _ := t.Ulong(ck.CKA_MODULUS_BITS)
+		return int(n)
+	}
+	return 8 * len(info.key)
+}
+
+// rawPublic is a plain SPKI to verify with.
+func rawPublic(spki []byte) (*key, error) {
+	info, err := importSPKI(spki)
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", err, ck.CKR_IBM_BLOB_ERROR)
+	}
+	return &key{class: ck.CKO_PUBLIC_KEY, typ: info.family.typ, bits: unit.BitVerify, gen: notGenerated, spki: info.spki}, nil
+}
+
+func init() { provide(engine{}, ck.CKM_IBM_TRANSPORTKEY) }
