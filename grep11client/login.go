@@ -104,9 +104,10 @@ func (t *Token) Logout(ctx context.Context) error {
 	return nil
 }
 
-// CheckPIN is Login for a caller that is logged in already (context login).
-func (t *Token) CheckPIN(ctx context.Context, user ck.UserType, pin ck.Secret) error {
-	_, err := t.openLogin(ctx, user, pin)
+// CheckPIN checks the PIN of the login that the token has (context login).
+func (t *Token) CheckPIN(ctx context.Context, pin ck.Secret) error {
+	_, err := t.call(ctx, &extpb.Request{Call: &extpb.Request_OpenLogin{
+		OpenLogin: &extpb.OpenLoginRequest{Token: t.id, User: uint64(ck.CKU_CONTEXT_SPECIFIC), Pin: pin}}})
 	return err
 }
 

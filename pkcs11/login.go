@@ -55,7 +55,7 @@ func (s *session) reauthenticate(ctx context.Context, pin ck.Secret) error {
 	if user != loggedUser {
 		return fmt.Errorf("context login before login: %w", ck.CKR_USER_NOT_LOGGED_IN)
 	}
-	err := s.slot.token().CheckPIN(ctx, ck.CKU_USER, pin)
+	err := s.slot.token().CheckPIN(ctx, pin)
 	if ck.RVOf(err) == ck.CKR_PIN_LOCKED {
 		s.slot.logOut(ctx)
 	}

@@ -2543,10 +2543,12 @@ func (x *SetPinResponse) GetCredential() []byte {
 }
 
 type OpenLoginRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	User          uint64                 `protobuf:"varint,2,opt,name=user,proto3" json:"user,omitempty"` // CKU_SO or CKU_USER
-	Pin           []byte                 `protobuf:"bytes,3,opt,name=pin,proto3" json:"pin,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Token []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// CKU_SO or CKU_USER. CKU_CONTEXT_SPECIFIC checks the PIN of the login that the
+	// request's credential stands for, and gives no new one.
+	User          uint64 `protobuf:"varint,2,opt,name=user,proto3" json:"user,omitempty"`
+	Pin           []byte `protobuf:"bytes,3,opt,name=pin,proto3" json:"pin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
