@@ -99,7 +99,7 @@ func (a *args) attribute(from *C.CK_ATTRIBUTE, depth int) ck.Attribute {
 		at.Sub = a.templateWithin(sub, n, depth-1)
 		return at
 	}
-	at.Value = bytes.Clone(a.in((*C.CK_BYTE)(from.pValue), from.ulValueLen))
+	at.Value = bytes.Clone(a.in((*C.CK_BYTE)(pointer(unsafe.Pointer(&from.pValue))), from.ulValueLen))
 	return at
 }
 
@@ -110,7 +110,7 @@ func (a *args) nested(from *C.CK_ATTRIBUTE, depth int) (*C.CK_ATTRIBUTE, C.CK_UL
 			ck.CKR_ATTRIBUTE_VALUE_INVALID)
 		return nil, 0
 	}
-	return (*C.CK_ATTRIBUTE)(from.pValue), from.ulValueLen / C.sizeof_CK_ATTRIBUTE
+	return (*C.CK_ATTRIBUTE)(pointer(unsafe.Pointer(&from.pValue))), from.ulValueLen / C.sizeof_CK_ATTRIBUTE
 }
 
 // mechanism is one that must be there.
@@ -128,7 +128,7 @@ func (a *args) mechanismOrNil(p *C.CK_MECHANISM) *mech.Mechanism {
 		return nil
 	}
 	m := &mech.Mechanism{Type: ck.MechanismType(p.mechanism)}
-	param, err := decodeParam(m.Type, raw{unsafe.Pointer(p.pParameter), uint64(p.ulParameterLen)})
+	param, err := decodeParam(m.Type, part(&p.pParameter, p.ulParameterLen))
 	if err != nil {
 		a.fail("%v: %w", m.Type, err)
 	}

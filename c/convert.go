@@ -75,14 +75,15 @@ func (a *args) output(from *C.CK_ATTRIBUTE, depth int) pkcs11.AttributeOutput {
 		Type: ck.AttributeType(from._type),
 		Len:  (*uint64)(unsafe.Pointer(&from.ulValueLen)),
 	}
-	if from.pValue == nil {
+	value := pointer(unsafe.Pointer(&from.pValue))
+	if value == nil {
 		return o
 	}
 	n := min(uint64(from.ulValueLen), maxLen)
 	if *o.Len == ck.CK_UNAVAILABLE_INFORMATION {
 		n = 0
 	}
-	o.Buf = unsafe.Slice((*byte)(from.pValue), int(n))
+	o.Buf = unsafe.Slice((*byte)(value), int(n))
 	if o.Type.Kind() == ck.KindTemplates {
 		sub, count := a.nested(from, depth)
 		o.Sub = a.outputs(a.attributes(sub, count), depth-1)

@@ -59,16 +59,29 @@ func (r raw) bytes() ([]byte, error) {
 
 // as reads a parameter as a struct, which it must fill exactly.
 func as[T any](r raw) (*T, error) {
-	s := (*T)(r.p)
-	if s == nil || r.n != uint64(unsafe.Sizeof(*s)) {
-		return nil, fmt.Errorf("%d bytes at %p instead of %d: %w", r.n, r.p, unsafe.Sizeof(*s), ck.CKR_MECHANISM_PARAM_INVALID)
+	if size := unsafe.Sizeof(*new(T)); r.p == nil || r.n != uint64(size) {
+		return nil, fmt.Errorf("%d bytes at %p instead of %d: %w", r.n, r.p, size, ck.CKR_MECHANISM_PARAM_INVALID)
 	}
-	return s, nil
+	return (*T)(r.p), nil
 }
 
 // part is a byte string inside a parameter.
-func part[P C.CK_BYTE_PTR | *C.CK_BYTE | C.CK_VOID_PTR](p P, n C.CK_ULONG) raw {
-	return raw{unsafe.Pointer(p), uint64(n)}
+func part[P C.CK_BYTE_PTR | *C.CK_BYTE | C.CK_VOID_PTR](p *P, n C.CK_ULONG) raw {
+	return raw{pointer(unsafe.Pointer(p)), uint64(n)}
+}
+
+// firstAddress is the lowest that can be mapped.
+const firstAddress = 4096
+
+// pointer loads a pointer from C's memory, one that cannot be valid as nil:
+// Go's runtime ends the process when it meets such a value on a stack, and
+// callers leave anything beside a length of 0. (entries.c does the same for
+// arguments.)
+func pointer(at unsafe.Pointer) unsafe.Pointer {
+	if *(*uintptr)(at) < firstAddress {
+		return nil
+	}
+	return *(*unsafe.Pointer)(at)
 }
 
 func pss(r raw) (mech.Param, error) {
@@ -84,7 +97,7 @@ func oaep(r raw) (mech.Param, error) {
 	if err != nil {
 		return nil, err
 	}
-	label, err := part(s.pSourceData, s.ulSourceDataLen).bytes()
+	label, err := part(&s.pSourceData, s.ulSourceDataLen).bytes()
 	return &mech.OAEP{Hash: ck.MechanismType(s.hashAlg), MGF: uint64(s.mgf), Source: uint64(s.source), Label: label}, err
 }
 
@@ -100,9 +113,9 @@ func ctr(r raw) (mech.Param, error) {
 
 // shortGCM is CK_GCM_PARAMS as PKCS#11 2.40 first printed it, without ulIvBits.
 type shortGCM struct {
-	pIv       *C.CK_BYTE
+	pIv       C.CK_BYTE_PTR
 	ulIvLen   C.CK_ULONG
-	pAAD      *C.CK_BYTE
+	pAAD      C.CK_BYTE_PTR
 	ulAADLen  C.CK_ULONG
 	ulTagBits C.CK_ULONG
 }
@@ -110,20 +123,23 @@ type shortGCM struct {
 // gcm takes both forms of CK_GCM_PARAMS. ulIvBits is not looked at: callers of
 // the longer form leave it 0 as often as they fill it.
 func gcm(r raw) (mech.Param, error) {
-	var s shortGCM
-	if short, err := as[shortGCM](r); err == nil {
-		s = *short
-	} else if long, err := as[C.CK_GCM_PARAMS](r); err == nil {
-		s = shortGCM{long.pIv, long.ulIvLen, long.pAAD, long.ulAADLen, long.ulTagBits}
-	} else {
-		return nil, err
+	if s, err := as[shortGCM](r); err == nil {
+		return gcmOf(part(&s.pIv, s.ulIvLen), part(&s.pAAD, s.ulAADLen), s.ulTagBits)
 	}
-	iv, err := part(s.pIv, s.ulIvLen).bytes()
+	s, err := as[C.CK_GCM_PARAMS](r)
 	if err != nil {
 		return nil, err
 	}
-	aad, err := part(s.pAAD, s.ulAADLen).bytes()
-	return &mech.GCM{IV: iv, AAD: aad, TagBits: uint64(s.ulTagBits)}, err
+	return gcmOf(part(&s.pIv, s.ulIvLen), part(&s.pAAD, s.ulAADLen), s.ulTagBits)
+}
+
+func gcmOf(rawIV, rawAAD raw, tagBits C.CK_ULONG) (mech.Param, error) {
+	iv, err := rawIV.bytes()
+	if err != nil {
+		return nil, err
+	}
+	aad, err := rawAAD.bytes()
+	return &mech.GCM{IV: iv, AAD: aad, TagBits: uint64(tagBits)}, err
 }
 
 func ecdh1(r raw) (mech.Param, error) {
@@ -131,11 +147,11 @@ func ecdh1(r raw) (mech.Param, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared, err := part(s.pSharedData, s.ulSharedDataLen).bytes()
+	shared, err := part(&s.pSharedData, s.ulSharedDataLen).bytes()
 	if err != nil {
 		return nil, err
 	}
-	public, err := part(s.pPublicData, s.ulPublicDataLen).bytes()
+	public, err := part(&s.pPublicData, s.ulPublicDataLen).bytes()
 	return &mech.ECDH1{KDF: uint64(s.kdf), Shared: shared, Public: public}, err
 }
 
@@ -144,6 +160,6 @@ func eddsa(r raw) (mech.Param, error) {
 	if err != nil {
 		return nil, err
 	}
-	context, err := part(s.pContextData, s.ulContextDataLen).bytes()
+	context, err := part(&s.pContextData, s.ulContextDataLen).bytes()
 	return &mech.EdDSA{Prehash: s.phFlag != C.CK_FALSE, Context: context}, err
 }

@@ -223,6 +223,32 @@ func hugeArgument(memory *Memory, argument string) uintptr {
 	return ^uintptr(0)
 }
 
+// TestPointersNowhere gives pointers that are small numbers, as applications do
+// with a pApplication or beside a length of 0: none is followed.
+func TestPointersNowhere(t *testing.T) {
+	if !ours() {
+		return
+	}
+	newest, rv := initialized(t).GetInterface("", nil, 0)
+	if rv != ck.CKR_OK {
+		t.Fatal(rv)
+	}
+	for _, f := range functions(t) {
+		if f.Name == "C_Finalize" || slices.Contains(answeredAnyway, f.Name) {
+			continue
+		}
+		arguments := make([]uintptr, len(f.Args))
+		for i, a := range f.Args {
+			if typ, _, _ := strings.Cut(a, " "); strings.HasSuffix(typ, "_PTR") {
+				arguments[i] = 5
+			}
+		}
+		if rv := newest.Call(f.Name, arguments...); rv == ck.CKR_OK || rv == ck.CKR_GENERAL_ERROR {
+			t.Errorf("%s: %v", f.Name, rv)
+		}
+	}
+}
+
 // TestNotBuilt: what the standard has and the module has not says so.
 func TestNotBuilt(t *testing.T) {
 	if !ours() {
