@@ -78,11 +78,13 @@ type UnitConfig struct {
 	Name string `toml:"name"`
 	Zone string `toml:"zone"`
 	Kind string `toml:"kind"` // soft
-	// State is the unit's folder, KeyFile the file of the secret that seals its
-	// master key there.
-	State       string `toml:"state"`
-	KeyFile     string `toml:"key_file"`
-	Concurrency int    `toml:"concurrency"`
+	// State is the unit's folder; one of the two files holds the secret that
+	// seals its master key there.
+	State          string `toml:"state"`
+	KeyFile        string `toml:"key_file"`        // 32 random bytes
+	PassphraseFile string `toml:"passphrase_file"` // first line
+	// Concurrency bounds the calls inside the unit; 0: twice the processors.
+	Concurrency int `toml:"concurrency"`
 }
 
 // Duration is written as "30s" or "5m".
@@ -179,7 +181,7 @@ func lineOf(text string, key toml.Key) int {
 func (c *Config) resolve(dir string) {
 	paths := []*string{&c.Listen.Unix, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA, &c.Keystore.Path, &c.Audit.File}
 	for i := range c.Units {
-		paths = append(paths, &c.Units[i].State, &c.Units[i].KeyFile)
+		paths = append(paths, &c.Units[i].State, &c.Units[i].KeyFile, &c.Units[i].PassphraseFile)
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {

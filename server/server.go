@@ -47,7 +47,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key store %s: %w", c.Keystore.Path, err)
 	}
-	members, err := openUnits(c.Units)
+	members, err := openUnits(c.Units, log)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

@@ -1,24 +1,38 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 
 	"grep11/server/balancer"
+	"grep11/server/soft"
 	"grep11/server/unit"
 )
 
 // unitKinds opens each kind of unit.
-var unitKinds = map[string]func(UnitConfig) (unit.Unit, error){}
+var unitKinds = map[string]func(UnitConfig) (unit.Unit, error){"soft": openSoft}
 
-func openUnits(configs []UnitConfig) ([]balancer.Member, error) {
+// openUnits opens all. An emulated unit that cannot be opened stays down, with
+// empty registers, as long as another one is up.
+func openUnits(configs []UnitConfig, log *slog.Logger) ([]balancer.Member, error) {
 	var members []balancer.Member
+	var failures []error
 	for _, c := range configs {
 		u, err := unitKinds[c.Kind](c)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("unit %q: %w", c.Name, err), closeUnits(members))
+			failures = append(failures, fmt.Errorf("unit %q: %w", c.Name, err))
+			log.Error("crypto unit stays down", "unit", c.Name, "cause", err)
+			if u, err = soft.New(soft.Config{Name: c.Name}); err != nil {
+				return nil, errors.Join(err, closeUnits(members))
+			}
 		}
 		members = append(members, balancer.Member{Unit: u, Zone: c.Zone, Kind: c.Kind, Concurrency: c.Concurrency})
+	}
+	if len(failures) == len(configs) {
+		return nil, errors.Join(append(failures, closeUnits(members))...)
 	}
 	return members, nil
 }
@@ -29,4 +43,27 @@ func closeUnits(members []balancer.Member) error {
 		errs = append(errs, m.Close())
 	}
 	return errors.Join(errs...)
+}
+
+func openSoft(c UnitConfig) (unit.Unit, error) {
+	secret, err := c.Secret()
+	if err != nil {
+		return nil, err
+	}
+	return soft.Open(c.State, secret, soft.Config{Name: c.Name})
+}
+
+// Secret reads what seals the unit's state: a file of 32 random bytes, or one
+// with a passphrase in its first line.
+func (c UnitConfig) Secret() (s soft.Secret, err error) {
+	switch {
+	case c.KeyFile != "":
+		s.Key, err = os.ReadFile(c.KeyFile)
+	case c.PassphraseFile != "":
+		s.Passphrase, err = os.ReadFile(c.PassphraseFile)
+		s.Passphrase, _, _ = bytes.Cut(s.Passphrase, []byte("\n"))
+	default:
+		err = errors.New("key key_file or passphrase_file is needed")
+	}
+	return s, err
 }

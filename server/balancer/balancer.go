@@ -124,7 +124,7 @@ func Do[T any](ctx context.Context, b *Balancer, slow bool, f func(unit.Unit) (T
 		}
 		tried |= 1 << m.index
 		out, err := run(ctx, m, slow, f)
-		if !unit.Faulty(err) || ctx.Err() != nil {
+		if !m.faulty(err) || ctx.Err() != nil {
 			return out, err
 		}
 		last = err

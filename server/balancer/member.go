@@ -10,6 +10,7 @@ import (
 
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
+	"grep11/server/unit"
 )
 
 // member is a unit as the balancer sees it.
@@ -32,6 +33,16 @@ func newMember(m Member, index uint) *member {
 		n = defaultConcurrency()
 	}
 	return &member{Member: m, index: index, places: make(chan struct{}, n), slow: make(chan struct{}, max(1, n/2)), wake: make(chan struct{}, 1)}
+}
+
+// faulty tells that the unit is at fault. A missing wrapping key is a fault if
+// it is the current one; a request may also want the next, which none may have.
+func (m *member) faulty(err error) bool {
+	if ck.RVOf(err) == ck.CKR_IBM_WK_NOT_INITIALIZED {
+		_, err = m.WrappingKey()
+		return err != nil
+	}
+	return unit.Faulty(err)
 }
 
 func (m *member) setAside(cause error) {

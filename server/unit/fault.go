@@ -15,12 +15,11 @@ func (f *Fault) Unwrap() error { return f.Err }
 
 // faults are the return values that no request can cause by itself.
 var faults = map[ck.RV]bool{
-	ck.CKR_DEVICE_ERROR:           true,
-	ck.CKR_DEVICE_REMOVED:         true,
-	ck.CKR_TOKEN_NOT_PRESENT:      true,
-	ck.CKR_IBM_TRANSPORT_ERROR:    true,
-	ck.CKR_IBM_WK_NOT_INITIALIZED: true,
-	ck.CKR_IBM_ERROR_STATE:        true,
+	ck.CKR_DEVICE_ERROR:        true,
+	ck.CKR_DEVICE_REMOVED:      true,
+	ck.CKR_TOKEN_NOT_PRESENT:   true,
+	ck.CKR_IBM_TRANSPORT_ERROR: true,
+	ck.CKR_IBM_ERROR_STATE:     true,
 }
 
 // Faulty tells that the unit itself failed, so that another one should be asked.

@@ -1,0 +1,46 @@
+// Command grep11 is the network HSM's one command: the server, the
+// one-command service for development, and the tools around both.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run(root(), os.Args[1:])) }
+
+func run(cmd *cobra.Command, args []string) int {
+	cmd.SetArgs(args)
+	err := cmd.Execute()
+	var status exitStatus
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "grep11:", err)
+	return 1
+}
+
+// exitStatus ends the command with a status that was already explained.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+func root() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "grep11",
+		Short: "A network HSM: keys in crypto units, used through GREP11 and PKCS#11",
+		Example: `  grep11 dev -- pkcs11-tool --module build/out/libgrep11-pkcs11.so -L
+  grep11 serve --config /etc/grep11/server.toml
+  grep11 doctor`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	c.AddCommand(serveCommand(), devCommand(), tokenCommand(), doctorCommand(), versionCommand())
+	return c
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"grep11/server"
+)
+
+func serveCommand() *cobra.Command {
+	path := "/etc/grep11/server.toml"
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server until a signal",
+		Long: `Run the server that a configuration describes. SIGTERM or SIGINT lets the calls
+inside finish and stops; a second signal stops at once.`,
+		Example: "  grep11 serve --config /etc/grep11/server.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := server.LoadConfig(path)
+			if err != nil {
+				return err
+			}
+			return serve(c.Context(), config, c.ErrOrStderr())
+		},
+	}
+	c.Flags().StringVar(&path, "config", path, "the server's configuration")
+	return c
+}
+
+func serve(ctx context.Context, config server.Config, stderr io.Writer) error {
+	log, closeLog, err := openLog(config.Audit, stderr)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	// Before Open: a signal during a long start must not be lost.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	s, err := server.Open(ctx, config, log)
+	if err != nil {
+		return err
+	}
+	return serveUntil(s, signals)
+}
+
+// serveUntil runs an open server until the first signal, and ends its calls
+// with the second.
+func serveUntil(s *server.Server, signals <-chan os.Signal) error {
+	served := make(chan error, 1)
+	go func() { served <- s.Serve() }()
+	select {
+	case err := <-served:
+		_ = s.Close()
+		return err
+	case <-signals:
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Stop() }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-signals:
+		return exitStatus(1)
+	}
+}
+
+// openLog makes the log that the configuration asks for.
+func openLog(a server.Audit, stderr io.Writer) (*slog.Logger, func(), error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.Level)); err != nil {
+		return nil, nil, fmt.Errorf("key audit.level: %w", err)
+	}
+	out, done := stderr, func() {}
+	if a.File != "" {
+		f, err := os.OpenFile(a.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("key audit.file: %w", err)
+		}
+		out, done = f, func() { _ = f.Close() }
+	}
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})), done, nil
+}
