@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"encoding/asn1"
 	"testing"
 
 	pb "grep11/grep11client/grep11pb"
@@ -65,17 +66,15 @@ func TestWhatClientsSayOfAKeyIsNotTrusted(t *testing.T) {
 func TestNumbersMayBeSignExtended(t *testing.T) {
 	c, _ := crypto(t)
 	const extend = 0xffffffff_00000000
-	pair := must[*pb.GenerateKeyPairResponse](t)(c.GenerateKeyPair(t.Context(), &pb.GenerateKeyPairRequest{
-		Mech:            mechanism(ck.CKM_EC_KEY_PAIR_GEN),
-		PubKeyTemplate:  wireTemplate(attrs{ck.CKA_EC_PARAMS: octets(oidEd25519), ck.CKA_VERIFY: yes()}),
-		PrivKeyTemplate: wireTemplate(attrs{ck.CKA_SIGN: yes()}),
-	}))
-	m := &pb.Mechanism{Mechanism: uint64(ck.CKM_IBM_ED25519_SHA512) | extend}
-	sig := must[*pb.SignSingleResponse](t)(c.SignSingle(t.Context(), &pb.SignSingleRequest{Mech: m, PrivKey: pair.PrivKey, Data: helloMessage}))
-	if len(sig.Signature) != 64 {
-		t.Errorf("signature of %d bytes", len(sig.Signature))
+	const vendor = uint64(ck.CKM_IBM_TRANSPORTKEY) | extend
+	pair := keyPair(t, c, ck.CKM_EC_KEY_PAIR_GEN, usageVerify, usageSign)
+	var first asn1.RawValue
+	if _, err := asn1.Unmarshal(pair.PubKeyBytes, &first); err != nil {
+		t.Fatal(err)
 	}
-	must[*pb.GetMechanismInfoResponse](t)(c.GetMechanismInfo(t.Context(), &pb.GetMechanismInfoRequest{Mech: uint64(ck.CKM_IBM_ED25519_SHA512) | extend}))
+	must[*pb.UnwrapKeyResponse](t)(c.UnwrapKey(t.Context(), &pb.UnwrapKeyRequest{Mech: &pb.Mechanism{Mechanism: vendor}, Wrapped: first.FullBytes,
+		Template: wireTemplate(attrs{ck.CKA_VERIFY: yes()})}))
+	must[*pb.GetMechanismInfoResponse](t)(c.GetMechanismInfo(t.Context(), &pb.GetMechanismInfoRequest{Mech: vendor}))
 	g := must[*pb.GetAttributeValueResponse](t)(c.GetAttributeValue(t.Context(), &pb.GetAttributeValueRequest{Object: pair.PrivKeyBytes,
 		Attributes: map[uint64]*pb.AttributeValue{uint64(ck.CKA_IBM_USE_AS_DATA) | extend: no()}}))
 	if _, ok := g.Attributes[uint64(ck.CKA_IBM_USE_AS_DATA)]; !ok || len(g.Attributes) != 1 {

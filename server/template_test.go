@@ -45,7 +45,6 @@ func wireTemplate(a attrs) wire.Attributes {
 
 var (
 	oidP256      = []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}
-	oidEd25519   = []byte{0x06, 0x03, 0x2b, 0x65, 0x70}
 	usageAES     = attrs{ck.CKA_VALUE_LEN: number(32), ck.CKA_ENCRYPT: yes(), ck.CKA_DECRYPT: yes()}
 	extractable  = attrs{ck.CKA_VALUE_LEN: number(32), ck.CKA_ENCRYPT: yes(), ck.CKA_DECRYPT: yes(), ck.CKA_EXTRACTABLE: yes()}
 	usageKEK     = attrs{ck.CKA_VALUE_LEN: number(32), ck.CKA_ENCRYPT: yes(), ck.CKA_DECRYPT: yes(), ck.CKA_WRAP: yes(), ck.CKA_UNWRAP: yes()}
