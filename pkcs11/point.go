@@ -11,12 +11,12 @@ import (
 // a BIT STRING, and numbers with or without leading zeros. Objects hold one
 // form, and give one out.
 
-// normal brings an attribute into the form that objects hold: points of Weierstrass
-// curves in an OCTET STRING, others raw, numbers without leading zeros.
+// normal brings an attribute into the form that objects hold: points in an OCTET
+// STRING, numbers without leading zeros.
 func normal(a ck.Attribute) ck.Attribute {
 	switch a.Type {
 	case ck.CKA_EC_POINT:
-		a.Value = public.Point(a.Value, false)
+		a.Value = public.Point(a.Value, true)
 	case ck.CKA_MODULUS, ck.CKA_PUBLIC_EXPONENT:
 		a.Value = bytes.TrimLeft(a.Value, "\x00")
 	}
