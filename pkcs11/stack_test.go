@@ -55,12 +55,8 @@ func newStack(t testing.TB) *stack {
 
 func (s *stack) start() {
 	s.t.Helper()
-	path := filepath.Join(s.dir, "server.toml")
-	if err := os.WriteFile(path, []byte("[listen]\nunix = \"s\"\n[keystore]\npath = \"db\"\n"), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	c := server.Config{Keystore: server.Keystore{Path: filepath.Join(s.dir, "db")}}
-	c.Listen.Streams = 1000
+	c := server.Defaults()
+	c.Keystore.Path = filepath.Join(s.dir, "db")
 	store, err := keystore.Open(s.t.Context(), c.Keystore.Path)
 	if err != nil {
 		s.t.Fatal(err)
