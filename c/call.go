@@ -60,7 +60,7 @@ func call(name string, a *args, f func(context.Context, *pkcs11.Module) error) C
 		ctx.until = time.Now().Add(l.bound)
 	}
 	defer ctx.release()
-	return l.result(name, a, run(&ctx, l.module, a, f))
+	return l.result(name, run(&ctx, l.module, a, f))
 }
 
 // callUnbounded is call for a function that waits as long as the caller likes.
@@ -70,7 +70,7 @@ func callUnbounded(name string, a *args, f func(context.Context, *pkcs11.Module)
 		return rv(ck.CKR_CRYPTOKI_NOT_INITIALIZED)
 	}
 	defer l.leave()
-	return l.result(name, a, run(l.ctx, l.module, a, f))
+	return l.result(name, run(l.ctx, l.module, a, f))
 }
 
 func run(ctx context.Context, m *pkcs11.Module, a *args, f func(context.Context, *pkcs11.Module) error) (err error) {
@@ -86,19 +86,18 @@ func run(ctx context.Context, m *pkcs11.Module, a *args, f func(context.Context,
 }
 
 // result logs a call that ended and makes its CK_RV.
-func (l *life) result(name string, a *args, err error) C.CK_RV {
-	if err == nil {
-		if l.log != nil && l.log.Enabled(l.ctx, slog.LevelDebug) {
-			l.log.Debug(name, "rv", "CKR_OK")
-		}
-		return C.CKR_OK
-	}
+func (l *life) result(name string, err error) C.CK_RV {
 	code := ck.RVOf(err)
-	if l.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if err != nil && l.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		code = ck.CKR_CRYPTOKI_NOT_INITIALIZED // woken by C_Finalize
 	}
-	if l.log != nil {
-		l.log.Log(l.ctx, levelOf(code), name, "rv", code.Error(), "cause", err.Error())
+	level := levelOf(code)
+	switch {
+	case l.log == nil || !l.log.Enabled(l.ctx, level):
+	case err == nil:
+		l.log.Log(l.ctx, level, name, "rv", code.Error())
+	default:
+		l.log.Log(l.ctx, level, name, "rv", code.Error(), "cause", err.Error())
 	}
 	return rv(code)
 }
@@ -106,7 +105,7 @@ func (l *life) result(name string, a *args, err error) C.CK_RV {
 // levelOf keeps answers that are part of normal use out of an ordinary log.
 func levelOf(code ck.RV) slog.Level {
 	switch code {
-	case ck.CKR_BUFFER_TOO_SMALL, ck.CKR_ATTRIBUTE_TYPE_INVALID, ck.CKR_ATTRIBUTE_SENSITIVE,
+	case ck.CKR_OK, ck.CKR_BUFFER_TOO_SMALL, ck.CKR_ATTRIBUTE_TYPE_INVALID, ck.CKR_ATTRIBUTE_SENSITIVE,
 		ck.CKR_USER_ALREADY_LOGGED_IN, ck.CKR_FUNCTION_NOT_SUPPORTED, ck.CKR_NO_EVENT:
 		return slog.LevelDebug
 	}
