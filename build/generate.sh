@@ -9,4 +9,4 @@ GOBIN=$bin go install -modfile=build/tools.mod \
 go run ./build/gen
 PATH=$bin:$PATH protoc -I grep11client/grep11pb -I grep11client/extpb \
 	--go_out=. --go_opt=module=grep11 --go-grpc_out=. --go-grpc_opt=module=grep11 \
-	crypto.proto errors.proto ext.proto
+	crypto.proto errors.proto ext.proto admin.proto

@@ -1,0 +1,110 @@
+package operator
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+
+	"grep11/pkcs11/ck"
+)
+
+// Signature keys and key parts are files in the age format (age-encryption.org/v1),
+// armored, under a passphrase (scrypt). Any age program opens them too.
+
+// ErrPassword is what a wrong password gives.
+var ErrPassword = errors.New("wrong password")
+
+// workFactor is the scrypt cost, log2; 18 takes about a second.
+var workFactor = 18
+
+const (
+	maxWorkFactor = 20
+	maxFile       = 1 << 20
+)
+
+// seal writes a new file; one that is there is never replaced.
+func seal(path string, password ck.Secret, plain []byte) error {
+	if len(password) == 0 {
+		return fmt.Errorf("%s: an empty password protects nothing", path)
+	}
+	r, err := age.NewScryptRecipient(string(password))
+	if err != nil {
+		return err
+	}
+	r.SetWorkFactor(workFactor)
+	var b bytes.Buffer
+	a := armor.NewWriter(&b)
+	w, err := age.Encrypt(a, r)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(plain); err != nil {
+		return err
+	}
+	if err := errors.Join(w.Close(), a.Close()); err != nil {
+		return err
+	}
+	return create(path, b.Bytes(), 0o600)
+}
+
+// create writes a new file durably, or none at all.
+func create(path string, b []byte, mode os.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// open reads such a file.
+func open(path string, password ck.Secret) ([]byte, error) {
+	b, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	id, err := age.NewScryptIdentity(string(password))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, ErrPassword)
+	}
+	id.SetMaxWorkFactor(maxWorkFactor)
+	r, err := age.Decrypt(armor.NewReader(bytes.NewReader(b)), id)
+	var none *age.NoIdentityMatchError
+	if errors.As(err, &none) {
+		return nil, fmt.Errorf("%s: %w", path, ErrPassword)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	plain, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return plain, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("%s: longer than %d bytes", path, maxFile)
+	}
+	return b, err
+}
