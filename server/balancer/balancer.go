@@ -5,7 +5,6 @@ package balancer
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,7 +38,7 @@ type Options struct {
 // Balancer owns a watcher goroutine per unit; Close waits for them.
 type Balancer struct {
 	members []*member // immutable
-	pattern []byte    // verification pattern of the service's wrapping key; immutable
+	keys    serviceKey
 	opts    Options
 	turn    atomic.Uint32 // spreads equally loaded units
 	stop    context.CancelFunc
@@ -93,18 +92,15 @@ func (o Options) withDefaults() Options {
 
 // compareKeys takes the service's pattern from the units that have a wrapping key.
 func (b *Balancer) compareKeys() error {
-	var first *member
 	for _, m := range b.members {
 		p, err := m.WrappingKey()
-		switch {
-		case err != nil:
+		if err != nil {
 			m.setAside(err)
 			b.opts.Log.Error("crypto unit has no wrapping key", "unit", m.Name(), "cause", err)
-		case first == nil:
-			first, b.pattern = m, p
-		case string(p) != string(b.pattern):
-			return fmt.Errorf("units %q and %q hold different wrapping keys: patterns %s and %s; one service has one master key",
-				first.Name(), m.Name(), hex.EncodeToString(b.pattern), hex.EncodeToString(p))
+			continue
+		}
+		if err := b.keys.fits(b.members, m, p); err != nil {
+			return fmt.Errorf("%w; one service has one master key", err)
 		}
 	}
 	return nil
@@ -124,6 +120,10 @@ func Do[T any](ctx context.Context, b *Balancer, slow bool, f func(unit.Unit) (T
 		}
 		tried |= 1 << m.index
 		out, err := run(ctx, m, slow, f)
+		if otherKey(err) && ctx.Err() == nil {
+			last = err // in a rotation another unit may still have the key
+			continue
+		}
 		if !m.faulty(err) || ctx.Err() != nil {
 			return out, err
 		}
@@ -151,6 +151,9 @@ func run[T any](ctx context.Context, m *member, slow bool, f func(unit.Unit) (T,
 }
 
 func noUnit(last error) error {
+	if otherKey(last) {
+		return last
+	}
 	if last != nil {
 		return fmt.Errorf("no crypto unit is left: %w", last)
 	}

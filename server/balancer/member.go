@@ -1,9 +1,7 @@
 package balancer
 
 import (
-	"bytes"
 	"context"
-	"encoding/hex"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -116,10 +114,7 @@ func (b *Balancer) prove(ctx context.Context, m *member) error {
 	if err != nil {
 		return err
 	}
-	if b.pattern != nil && !bytes.Equal(p, b.pattern) {
-		return fmt.Errorf("wrapping key %s instead of the service's %s: %w", hex.EncodeToString(p), hex.EncodeToString(b.pattern), ck.CKR_IBM_WKID_MISMATCH)
-	}
-	return nil
+	return b.keys.fits(b.members, m, p)
 }
 
 // Status is what Units shows of one.
