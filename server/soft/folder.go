@@ -16,24 +16,22 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"grep11/pkcs11/ck"
-	"grep11/server/unit"
 )
 
-// The state folder holds one file, the sealed registers:
+// The state folder holds one file:
 //
-//	0  8  "grep11u1"
-//	8  1  how the key is made of the secret
-//	9 16  salt
-//	25    registers, sealed with AES-256-GCM; all before is authenticated
-//
-// Each salt makes a key of its own, so the nonce is zero.
+//	 0  8  "grep11u1"
+//	 8  1  how the key is made of the secret
+//	 9 16  salt
+//	25 12  nonce
+//	37     the unit's state, sealed with AES-256-GCM; all before is authenticated
 const (
-	stateFile  = "wrapping-keys"
+	stateFile  = "state"
 	fileMagic  = "grep11u1"
-	lenSalt    = 16
 	offSalt    = len(fileMagic) + 1
-	offSealed  = offSalt + lenSalt
-	maxFile    = 4096
+	offNonce   = offSalt + 16
+	offSealed  = offNonce + 12
+	maxFile    = 1 << 20
 	lenKey     = 32
 	fromPhrase = 1 // argon2id, 64 MiB, 3 passes, 1 lane
 	fromFile   = 2 // HKDF-SHA-256
@@ -46,57 +44,55 @@ type Secret struct {
 	Key        ck.Secret
 }
 
-var errNoSecret = fmt.Errorf("the unit's secret is missing: give its passphrase or its key file of 32 bytes: %w", ck.CKR_IBM_WK_NOT_INITIALIZED)
+// Folder keeps a unit's state on disk, sealed under a key made of its secret.
+type Folder struct {
+	dir    string
+	header []byte // magic, method and salt
+	aead   cipher.AEAD
+}
 
-// Create makes the state folder of a new unit that has a master key. A folder
-// that already holds a unit is refused.
-func Create(dir string, s Secret, master ck.Secret) error {
+// down is an error that keeps the unit from starting.
+func down(format string, a ...any) error {
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, a...), ck.CKR_IBM_WK_NOT_INITIALIZED)
+}
+
+// MakeFolder makes the folder of a new unit; one that holds a unit is refused.
+// Nothing is in it before the first Save.
+func MakeFolder(dir string, s Secret) (*Folder, error) {
 	if _, err := os.Stat(filepath.Join(dir, stateFile)); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s holds a crypto unit already", dir)
-	}
-	reg, err := newRegister(master)
-	if err != nil {
-		return err
+		return nil, fmt.Errorf("%s holds a crypto unit already: %w", dir, ck.CKR_ARGUMENTS_BAD)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return writeRegisters(dir, s, reg, nil)
-}
-
-// Open starts the unit of a state folder. Its name is that of c; the master
-// key comes from the folder.
-func Open(dir string, s Secret, c Config) (*Unit, error) {
-	cur, next, err := readRegisters(dir, s)
-	if err != nil {
-		return nil, fmt.Errorf("crypto unit %s: %w", c.Name, err)
-	}
-	c.MasterKey = nil
-	u, err := New(c)
-	if err != nil {
 		return nil, err
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.cur, u.next = cur, next
-	return u, nil
+	header := append(append([]byte(fileMagic), s.method()), make([]byte, offNonce-offSalt)...)
+	rand.Read(header[offSalt:])
+	return newFolder(dir, header, s)
 }
 
-// fileKey makes the key of the secret. Its method is in the file.
-func (s Secret) fileKey(method byte, salt []byte) ([]byte, error) {
-	switch {
-	case method == fromPhrase && len(s.Passphrase) > 0:
-		return argon2.IDKey(s.Passphrase, salt, 3, 64<<10, 1, lenKey), nil
-	case method == fromFile && len(s.Key) == 32:
-		return hkdf.Key(sha256.New, s.Key, salt, "grep11 unit registers", lenKey)
+// OpenFolder opens a folder and gives the state in it. A wrong or missing
+// secret says what to do; the unit stays down.
+func OpenFolder(dir string, s Secret) (*Folder, []byte, error) {
+	b, err := readFile(filepath.Join(dir, stateFile))
+	if err != nil {
+		return nil, nil, down("%v: make the unit first, or restore its folder", err)
 	}
-	return nil, errNoSecret
+	if len(b) < offSealed || string(b[:len(fileMagic)]) != fileMagic {
+		return nil, nil, down("%s is no state of a unit: restore it", filepath.Join(dir, stateFile))
+	}
+	f, err := newFolder(dir, b[:offNonce:offNonce], s)
+	if err != nil {
+		return nil, nil, err
+	}
+	state, err := f.aead.Open(nil, b[offNonce:offSealed], b[offSealed:], f.header)
+	if err != nil {
+		return nil, nil, down("the secret of the unit in %s is wrong, or its file was altered: give the secret it was made with", dir)
+	}
+	return f, state, nil
 }
 
-var zeroNonce = make([]byte, 12)
-
-func (s Secret) aead(method byte, salt []byte) (cipher.AEAD, error) {
-	key, err := s.fileKey(method, salt)
+func newFolder(dir string, header []byte, s Secret) (*Folder, error) {
+	key, err := s.key(header[offSalt-1], header[offSalt:])
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +101,8 @@ func (s Secret) aead(method byte, salt []byte) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cipher.NewGCM(block)
+	aead, err := cipher.NewGCM(block)
+	return &Folder{dir, header, aead}, err
 }
 
 func (s Secret) method() byte {
@@ -115,80 +112,33 @@ func (s Secret) method() byte {
 	return fromPhrase
 }
 
-func writeRegisters(dir string, s Secret, cur, next *register) error {
-	b := append(make([]byte, 0, maxFile), fileMagic...)
-	b = append(b, s.method())
-	b = b[:offSealed]
-	rand.Read(b[offSalt:])
-	aead, err := s.aead(s.method(), b[offSalt:])
-	if err != nil {
-		return err
-	}
-	plain := appendRegister(appendRegister(nil, cur), next)
-	defer clear(plain)
-	return writeFile(dir, stateFile, aead.Seal(b, zeroNonce, plain, b))
-}
-
-// A register is a byte, 0 empty, 1 full, 2 full and committed, and its key.
-func appendRegister(b []byte, r *register) []byte {
+func (s Secret) key(method byte, salt []byte) ([]byte, error) {
 	switch {
-	case r == nil:
-		return append(b, 0)
-	case r.committed:
-		return append(append(b, 2), r.master...)
+	case method == fromPhrase && len(s.Passphrase) > 0:
+		return argon2.IDKey(s.Passphrase, salt, 3, 64<<10, 1, lenKey), nil
+	case method == fromFile && len(s.Key) == lenKey:
+		return hkdf.Key(sha256.New, s.Key, salt, "grep11 unit state", lenKey)
+	case method == fromFile:
+		return nil, down("the unit's secret is missing: give its key file of %d bytes", lenKey)
 	}
-	return append(append(b, 1), r.master...)
+	return nil, down("the unit's secret is missing: give its passphrase")
 }
 
-func takeRegister(b []byte) (*register, []byte, error) {
-	if len(b) > 0 && b[0] == 0 {
-		return nil, b[1:], nil
+// Save replaces the state, durably and as a whole.
+func (f *Folder) Save(state []byte) error {
+	if len(state) > maxFile-offSealed-f.aead.Overhead() {
+		return fmt.Errorf("state of %d bytes: %w", len(state), ck.CKR_DEVICE_MEMORY)
 	}
-	if len(b) < 1+unit.LenWrappingKey || b[0] > 2 {
-		return nil, nil, errDamaged
-	}
-	r, err := newRegister(b[1 : 1+unit.LenWrappingKey])
-	if err != nil {
-		return nil, nil, err
-	}
-	r.committed = b[0] == 2
-	return r, b[1+unit.LenWrappingKey:], nil
-}
-
-var errDamaged = fmt.Errorf("the file of wrapping keys is damaged: restore it, or load the master key again: %w", ck.CKR_IBM_WK_NOT_INITIALIZED)
-
-func readRegisters(dir string, s Secret) (cur, next *register, err error) {
-	b, err := readFile(filepath.Join(dir, stateFile))
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(b) < offSealed || string(b[:len(fileMagic)]) != fileMagic {
-		return nil, nil, errDamaged
-	}
-	aead, err := s.aead(b[len(fileMagic)], b[offSalt:offSealed])
-	if err != nil {
-		return nil, nil, err
-	}
-	plain, err := aead.Open(nil, zeroNonce, b[offSealed:], b[:offSealed])
-	if err != nil {
-		return nil, nil, fmt.Errorf("the unit's secret is wrong, or its file %s was altered: give the secret it was made with: %w", stateFile, ck.CKR_IBM_WK_NOT_INITIALIZED)
-	}
-	defer clear(plain)
-	cur, rest, err := takeRegister(plain)
-	if err != nil {
-		return nil, nil, err
-	}
-	next, rest, err = takeRegister(rest)
-	if err == nil && len(rest) > 0 {
-		err = errDamaged
-	}
-	return cur, next, err
+	b := append(make([]byte, 0, offSealed+len(state)+f.aead.Overhead()), f.header...)
+	b = b[:offSealed]
+	rand.Read(b[offNonce:])
+	return writeFile(f.dir, stateFile, f.aead.Seal(b, b[offNonce:], state, f.header))
 }
 
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("%v: make the unit first: %w", err, ck.CKR_IBM_WK_NOT_INITIALIZED)
+		return nil, err
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, maxFile))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
@@ -40,10 +41,7 @@ func New(c Config) (*Unit, error) {
 		c.CacheKeys = defaultCacheKeys
 	}
 	u := &Unit{name: c.Name, keys: newKeyCache(c.CacheKeys)}
-	if c.MasterKey == nil {
-		return u, nil
-	}
-	return u, u.install(c.MasterKey)
+	return u, u.Install(Registers{Current: slices.Clone(c.MasterKey)})
 }
 
 func (u *Unit) Name() string { return u.name }
@@ -80,8 +78,4 @@ func (u *Unit) GenerateRandom(_ context.Context, n int) ([]byte, error) {
 }
 
 // Close forgets the wrapping keys and all opened keys.
-func (u *Unit) Close() error {
-	u.clear()
-	u.keys.purge()
-	return nil
-}
+func (u *Unit) Close() error { return u.Install(Registers{}) }
