@@ -32,7 +32,7 @@ var garbage = []string{"GOGC=5"}
 func TestForkAndSign(t *testing.T) {
 	openSession(t).makeKeyPair(t, "fork test")
 	program := compile(t, "fork.c")
-	for _, args := range [][]string{nil, {"nomemfd", "forks=40"}} {
+	for _, args := range [][]string{nil, {"nomemfd", "forks=10"}} {
 		t.Log(run(t, append(garbage, service...), program, append([]string{modulePath(t), "label=fork test"}, args...)...))
 	}
 }
