@@ -36,6 +36,9 @@ type Server struct {
 	inside   atomic.Int64 // requests being answered
 	draining atomic.Bool
 
+	once   sync.Once
+	closed error // guarded by once
+
 	mu        sync.Mutex
 	listeners []net.Listener // guarded by mu
 }
@@ -155,8 +158,14 @@ func (s *Server) quiet(stopped <-chan struct{}) {
 	}
 }
 
-// Close ends everything at once: connections, then units, then the store.
+// Close ends everything at once: connections, then units, then the store. What
+// was closed stays so.
 func (s *Server) Close() error {
+	s.once.Do(func() { s.closed = s.close() })
+	return s.closed
+}
+
+func (s *Server) close() error {
 	s.draining.Store(true)
 	s.grpc.Stop()
 	s.mu.Lock()
