@@ -12,7 +12,6 @@ import (
 	pb "grep11/grep11client/grep11pb"
 	"grep11/grep11client/wire"
 	"grep11/pkcs11/ck"
-	"grep11/pkcs11/mech"
 )
 
 const (
@@ -93,8 +92,8 @@ func templateOf(t testing.TB, o *extpb.Object) ck.Template {
 
 func label(l string) ck.Attribute { return ck.Bytes(ck.CKA_LABEL, []byte(l)) }
 
-func yes(at ck.AttributeType) ck.Attribute { return ck.Bool(at, true) }
-func no(at ck.AttributeType) ck.Attribute  { return ck.Bool(at, false) }
+func isTrue(at ck.AttributeType) ck.Attribute  { return ck.Bool(at, true) }
+func isFalse(at ck.AttributeType) ck.Attribute { return ck.Bool(at, false) }
 
 // data are the attributes of a public data object.
 func data(more ...ck.Attribute) ck.Template {
@@ -131,21 +130,12 @@ func (g *guest) destroy(o *extpb.Object) error {
 	return err
 }
 
-func mechanism(t testing.TB, m mech.Mechanism) *pb.Mechanism {
-	t.Helper()
-	w, err := wire.EncodeMechanism(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w
-}
-
 // makePair asks for a P-256 pair.
 func (g *guest) makePair(request []byte, pub, priv ck.Template) ([]*extpb.Object, error) {
 	p256 := []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}
 	r, err := g.keys.MakeKey(g.ctx, &extpb.MakeKeyRequest{RequestId: request, Token: g.token,
 		How: &extpb.MakeKeyRequest_GenerateKeyPair{GenerateKeyPair: &pb.GenerateKeyPairRequest{
-			Mech:            mechanism(g.t, mech.Mechanism{Type: ck.CKM_EC_KEY_PAIR_GEN}),
+			Mech:            mechanism(ck.CKM_EC_KEY_PAIR_GEN),
 			PubKeyTemplate:  attributes(g.t, ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, p256)}.With(pub)),
 			PrivKeyTemplate: attributes(g.t, priv)}}})
 	return r.GetObjects(), err
@@ -155,7 +145,7 @@ func (g *guest) makePair(request []byte, pub, priv ck.Template) ([]*extpb.Object
 func (g *guest) makeAES(request []byte, tmpl ...ck.Attribute) (*extpb.Object, error) {
 	r, err := g.keys.MakeKey(g.ctx, &extpb.MakeKeyRequest{RequestId: request, Token: g.token,
 		How: &extpb.MakeKeyRequest_GenerateKey{GenerateKey: &pb.GenerateKeyRequest{
-			Mech:     mechanism(g.t, mech.Mechanism{Type: ck.CKM_AES_KEY_GEN}),
+			Mech:     mechanism(ck.CKM_AES_KEY_GEN),
 			Template: attributes(g.t, ck.Template{ck.Ulong(ck.CKA_VALUE_LEN, 32)}.With(tmpl))}}})
 	if err != nil {
 		return nil, err
@@ -169,6 +159,6 @@ func (g *guest) sign(key *extpb.Object) error {
 		kb.KeyBlobs = [][]byte{key.Blob}
 	}
 	_, err := g.crypto.SignSingle(g.ctx, &pb.SignSingleRequest{
-		Mech: mechanism(g.t, mech.Mechanism{Type: ck.CKM_ECDSA}), PrivKey: kb, Data: make([]byte, 32)})
+		Mech: mechanism(ck.CKM_ECDSA), PrivKey: kb, Data: make([]byte, 32)})
 	return err
 }

@@ -14,9 +14,9 @@ func TestMakeKeyStoresAndFindsAPair(t *testing.T) {
 	g := newGuest(t)
 	user := g.user()
 	request := newID()
-	made, err := user.makePair(request, ck.Template{yes(ck.CKA_TOKEN), label("pair")}, ck.Template{yes(ck.CKA_TOKEN), label("pair"), yes(ck.CKA_PRIVATE)})
+	made, err := user.makePair(request, ck.Template{isTrue(ck.CKA_TOKEN), label("pair")}, ck.Template{isTrue(ck.CKA_TOKEN), label("pair"), isTrue(ck.CKA_PRIVATE)})
 	wantRV(t, err, ck.CKR_OK)
-	again, err := user.makePair(request, ck.Template{yes(ck.CKA_TOKEN)}, ck.Template{yes(ck.CKA_TOKEN), yes(ck.CKA_PRIVATE)})
+	again, err := user.makePair(request, ck.Template{isTrue(ck.CKA_TOKEN)}, ck.Template{isTrue(ck.CKA_TOKEN), isTrue(ck.CKA_PRIVATE)})
 	wantRV(t, err, ck.CKR_OK)
 	for i := range made {
 		if len(made) != 2 || !bytes.Equal(made[i].Id, again[i].Id) || made[i].Handle != again[i].Handle || made[i].Handle == 0 {
@@ -59,7 +59,7 @@ func TestHalfOfAPairMayBeASessionObject(t *testing.T) {
 	user := newGuest(t).user()
 	request := newID()
 	for _, name := range []string{"first", "repeat"} {
-		made, err := user.makePair(request, ck.Template{label("p")}, ck.Template{yes(ck.CKA_TOKEN), label("p")})
+		made, err := user.makePair(request, ck.Template{label("p")}, ck.Template{isTrue(ck.CKA_TOKEN), label("p")})
 		wantRV(t, err, ck.CKR_OK)
 		if pub := made[0]; pub.Handle != 0 || len(pub.Id) != 0 || len(pub.Blob) == 0 {
 			t.Errorf("%s: public key %v", name, pub)
@@ -87,17 +87,17 @@ func TestCreateObjectRefuses(t *testing.T) {
 		rv   ck.RV
 	}{
 		{"a public data object by nobody", g, data(), nil, ck.CKR_OK},
-		{"a private data object by the user", user, data(yes(ck.CKA_PRIVATE)), nil, ck.CKR_OK},
-		{"a private data object by nobody", g, data(yes(ck.CKA_PRIVATE)), nil, ck.CKR_USER_NOT_LOGGED_IN},
-		{"a private data object by the SO", so, data(yes(ck.CKA_PRIVATE)), nil, ck.CKR_USER_NOT_LOGGED_IN},
+		{"a private data object by the user", user, data(isTrue(ck.CKA_PRIVATE)), nil, ck.CKR_OK},
+		{"a private data object by nobody", g, data(isTrue(ck.CKA_PRIVATE)), nil, ck.CKR_USER_NOT_LOGGED_IN},
+		{"a private data object by the SO", so, data(isTrue(ck.CKA_PRIVATE)), nil, ck.CKR_USER_NOT_LOGGED_IN},
 		{"no class", user, ck.Template{label("x")}, nil, ck.CKR_TEMPLATE_INCOMPLETE},
 		{"an unknown class", user, ck.Template{ck.Ulong(ck.CKA_CLASS, 77)}, nil, ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		{"a class without a value", user, ck.Template{{Type: ck.CKA_CLASS}}, nil, ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		{"a certificate without a type", user, ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_CERTIFICATE)}, nil, ck.CKR_TEMPLATE_INCOMPLETE},
 		{"a trusted certificate by the user", user, ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_CERTIFICATE),
-			ck.Ulong(ck.CKA_CERTIFICATE_TYPE, 0), yes(ck.CKA_TRUSTED)}, nil, ck.CKR_ATTRIBUTE_READ_ONLY},
+			ck.Ulong(ck.CKA_CERTIFICATE_TYPE, 0), isTrue(ck.CKA_TRUSTED)}, nil, ck.CKR_ATTRIBUTE_READ_ONLY},
 		{"a trusted certificate by the SO", so, ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_CERTIFICATE),
-			ck.Ulong(ck.CKA_CERTIFICATE_TYPE, 0), yes(ck.CKA_TRUSTED)}, nil, ck.CKR_OK},
+			ck.Ulong(ck.CKA_CERTIFICATE_TYPE, 0), isTrue(ck.CKA_TRUSTED)}, nil, ck.CKR_OK},
 		{"a key without a blob", user, secret, nil, ck.CKR_TEMPLATE_INCONSISTENT},
 		{"data with a blob", user, data(), session.Blob, ck.CKR_TEMPLATE_INCONSISTENT},
 		{"a key", user, secret, session.Blob, ck.CKR_OK},
@@ -119,7 +119,7 @@ func TestCreateObjectRefuses(t *testing.T) {
 
 func TestNamesThatAreNone(t *testing.T) {
 	g := newGuest(t).user()
-	o, err := g.create(data(yes(ck.CKA_PRIVATE)), nil)
+	o, err := g.create(data(isTrue(ck.CKA_PRIVATE)), nil)
 	wantRV(t, err, ck.CKR_OK)
 	for _, test := range []struct {
 		name string
@@ -178,10 +178,10 @@ func TestNamesThatAreNone(t *testing.T) {
 func TestSetAttributes(t *testing.T) {
 	g := newGuest(t)
 	user := g.user()
-	made, err := user.makePair(newID(), ck.Template{yes(ck.CKA_TOKEN)}, ck.Template{yes(ck.CKA_TOKEN), yes(ck.CKA_EXTRACTABLE), yes(ck.CKA_PRIVATE)})
+	made, err := user.makePair(newID(), ck.Template{isTrue(ck.CKA_TOKEN)}, ck.Template{isTrue(ck.CKA_TOKEN), isTrue(ck.CKA_EXTRACTABLE), isTrue(ck.CKA_PRIVATE)})
 	wantRV(t, err, ck.CKR_OK)
 	key := made[1]
-	fixed, err := user.create(data(no(ck.CKA_MODIFIABLE)), nil)
+	fixed, err := user.create(data(isFalse(ck.CKA_MODIFIABLE)), nil)
 	wantRV(t, err, ck.CKR_OK)
 	plain, err := user.create(data(), nil)
 	wantRV(t, err, ck.CKR_OK)
@@ -197,19 +197,19 @@ func TestSetAttributes(t *testing.T) {
 		{"the label by nobody", g, key, label("x"), ck.CKR_USER_NOT_LOGGED_IN},
 		{"the label of a public object by nobody", g, plain, label("x"), ck.CKR_OK},
 		{"the class", user, key, ck.Ulong(ck.CKA_CLASS, ck.CKO_DATA), ck.CKR_ATTRIBUTE_READ_ONLY},
-		{"CKA_TOKEN", user, key, no(ck.CKA_TOKEN), ck.CKR_ATTRIBUTE_READ_ONLY},
-		{"CKA_PRIVATE", user, key, no(ck.CKA_PRIVATE), ck.CKR_ATTRIBUTE_READ_ONLY},
-		{"CKA_MODIFIABLE", user, key, no(ck.CKA_MODIFIABLE), ck.CKR_ATTRIBUTE_READ_ONLY},
-		{"CKA_LOCAL", user, key, no(ck.CKA_LOCAL), ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"CKA_TOKEN", user, key, isFalse(ck.CKA_TOKEN), ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"CKA_PRIVATE", user, key, isFalse(ck.CKA_PRIVATE), ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"CKA_MODIFIABLE", user, key, isFalse(ck.CKA_MODIFIABLE), ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"CKA_LOCAL", user, key, isFalse(ck.CKA_LOCAL), ck.CKR_ATTRIBUTE_READ_ONLY},
 		{"CKA_EC_PARAMS", user, key, ck.Bytes(ck.CKA_EC_PARAMS, []byte{5}), ck.CKR_ATTRIBUTE_READ_ONLY},
 		{"CKA_UNIQUE_ID", user, key, ck.Bytes(ck.CKA_UNIQUE_ID, []byte{5}), ck.CKR_ATTRIBUTE_READ_ONLY},
-		{"CKA_EXTRACTABLE to false", user, key, no(ck.CKA_EXTRACTABLE), ck.CKR_OK},
-		{"CKA_EXTRACTABLE back to true", user, key, yes(ck.CKA_EXTRACTABLE), ck.CKR_ATTRIBUTE_READ_ONLY},
-		{"CKA_SENSITIVE to false", user, key, no(ck.CKA_SENSITIVE), ck.CKR_ATTRIBUTE_READ_ONLY},
-		{"CKA_TRUSTED by the user", user, key, yes(ck.CKA_TRUSTED), ck.CKR_ATTRIBUTE_READ_ONLY},
-		{"CKA_COPYABLE to false", user, key, no(ck.CKA_COPYABLE), ck.CKR_OK},
-		{"CKA_COPYABLE back to true", user, key, yes(ck.CKA_COPYABLE), ck.CKR_ATTRIBUTE_READ_ONLY},
-		{"the right to sign", user, key, no(ck.CKA_SIGN), ck.CKR_OK},
+		{"CKA_EXTRACTABLE to false", user, key, isFalse(ck.CKA_EXTRACTABLE), ck.CKR_OK},
+		{"CKA_EXTRACTABLE back to true", user, key, isTrue(ck.CKA_EXTRACTABLE), ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"CKA_SENSITIVE to false", user, key, isFalse(ck.CKA_SENSITIVE), ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"CKA_TRUSTED by the user", user, key, isTrue(ck.CKA_TRUSTED), ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"CKA_COPYABLE to false", user, key, isFalse(ck.CKA_COPYABLE), ck.CKR_OK},
+		{"CKA_COPYABLE back to true", user, key, isTrue(ck.CKA_COPYABLE), ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"the right to sign", user, key, isFalse(ck.CKA_SIGN), ck.CKR_OK},
 		{"a label of another kind", user, key, ck.Attribute{Type: ck.CKA_SIGN}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		{"an object that is not modifiable", user, fixed, label("x"), ck.CKR_ACTION_PROHIBITED},
 		{"an object that is not there", user, &extpb.Object{Id: newID()}, label("x"), ck.CKR_OBJECT_HANDLE_INVALID},
@@ -226,17 +226,17 @@ func TestSetAttributes(t *testing.T) {
 		}
 	}
 	wantRV(t, user.sign(key), ck.CKR_KEY_FUNCTION_NOT_PERMITTED)
-	if found := user.find(label("new"), no(ck.CKA_SIGN), no(ck.CKA_EXTRACTABLE)); len(found) != 1 {
+	if found := user.find(label("new"), isFalse(ck.CKA_SIGN), isFalse(ck.CKA_EXTRACTABLE)); len(found) != 1 {
 		t.Error("found", found)
 	}
 }
 
 func TestManyChangesOfOneObjectAllHappen(t *testing.T) {
 	user := newGuest(t).user()
-	o, err := user.makeAES(newID(), yes(ck.CKA_TOKEN))
+	o, err := user.makeAES(newID(), isTrue(ck.CKA_TOKEN))
 	wantRV(t, err, ck.CKR_OK)
 	var wg sync.WaitGroup
-	changes := []ck.Attribute{label("l"), ck.Bytes(ck.CKA_ID, []byte("id")), no(ck.CKA_SIGN), no(ck.CKA_ENCRYPT), ck.Bytes(ck.CKA_START_DATE, []byte("20260101"))}
+	changes := []ck.Attribute{label("l"), ck.Bytes(ck.CKA_ID, []byte("id")), isFalse(ck.CKA_SIGN), isFalse(ck.CKA_ENCRYPT), ck.Bytes(ck.CKA_START_DATE, []byte("20260101"))}
 	for _, a := range changes {
 		wg.Go(func() {
 			if _, err := user.set(o, a); err != nil {
@@ -252,10 +252,10 @@ func TestManyChangesOfOneObjectAllHappen(t *testing.T) {
 
 func TestCopyObject(t *testing.T) {
 	user := newGuest(t).user()
-	made, err := user.makePair(newID(), ck.Template{yes(ck.CKA_TOKEN)}, ck.Template{yes(ck.CKA_TOKEN), yes(ck.CKA_PRIVATE), label("source")})
+	made, err := user.makePair(newID(), ck.Template{isTrue(ck.CKA_TOKEN)}, ck.Template{isTrue(ck.CKA_TOKEN), isTrue(ck.CKA_PRIVATE), label("source")})
 	wantRV(t, err, ck.CKR_OK)
 	key := made[1]
-	single, err := user.create(data(no(ck.CKA_COPYABLE)), nil)
+	single, err := user.create(data(isFalse(ck.CKA_COPYABLE)), nil)
 	wantRV(t, err, ck.CKR_OK)
 	for _, test := range []struct {
 		name string
@@ -265,10 +265,10 @@ func TestCopyObject(t *testing.T) {
 	}{
 		{"as it is", key, nil, ck.CKR_OK},
 		{"with another label", key, ck.Template{label("copy")}, ck.CKR_OK},
-		{"as a session object", key, ck.Template{no(ck.CKA_TOKEN)}, ck.CKR_OK},
-		{"as a public object that is not modifiable", key, ck.Template{no(ck.CKA_PRIVATE), no(ck.CKA_MODIFIABLE)}, ck.CKR_OK},
-		{"with fewer rights", key, ck.Template{no(ck.CKA_SIGN)}, ck.CKR_OK},
-		{"as extractable", key, ck.Template{yes(ck.CKA_EXTRACTABLE)}, ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"as a session object", key, ck.Template{isFalse(ck.CKA_TOKEN)}, ck.CKR_OK},
+		{"as a public object that is not modifiable", key, ck.Template{isFalse(ck.CKA_PRIVATE), isFalse(ck.CKA_MODIFIABLE)}, ck.CKR_OK},
+		{"with fewer rights", key, ck.Template{isFalse(ck.CKA_SIGN)}, ck.CKR_OK},
+		{"as extractable", key, ck.Template{isTrue(ck.CKA_EXTRACTABLE)}, ck.CKR_ATTRIBUTE_READ_ONLY},
 		{"as another class", key, ck.Template{ck.Ulong(ck.CKA_CLASS, 0)}, ck.CKR_ATTRIBUTE_READ_ONLY},
 		{"with another key type", key, ck.Template{ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_RSA)}, ck.CKR_ATTRIBUTE_READ_ONLY},
 		{"of what is not copyable", single, nil, ck.CKR_ACTION_PROHIBITED},
@@ -303,9 +303,9 @@ func TestSessionKeyBecomesATokenKey(t *testing.T) {
 	user := newGuest(t).user()
 	session, err := user.makeAES(newID(), label("session"))
 	wantRV(t, err, ck.CKR_OK)
-	lies := templateOf(t, session).Set(yes(ck.CKA_EXTRACTABLE)).Set(ck.Bytes(ck.CKA_CHECK_VALUE, []byte("lie")))
+	lies := templateOf(t, session).Set(isTrue(ck.CKA_EXTRACTABLE)).Set(ck.Bytes(ck.CKA_CHECK_VALUE, []byte("lie")))
 	r := &extpb.CopyObjectRequest{RequestId: newID(), Token: user.token, Blob: session.Blob,
-		Source: attributes(t, lies), Attributes: attributes(t, ck.Template{yes(ck.CKA_TOKEN)})}
+		Source: attributes(t, lies), Attributes: attributes(t, ck.Template{isTrue(ck.CKA_TOKEN)})}
 	first, err := user.keys.CopyObject(user.ctx, r)
 	wantRV(t, err, ck.CKR_OK)
 	again, err := user.keys.CopyObject(user.ctx, r)
@@ -317,7 +317,7 @@ func TestSessionKeyBecomesATokenKey(t *testing.T) {
 	if ex, _ := tmpl.Bool(ck.CKA_EXTRACTABLE, true); ex || string(tmpl.Bytes(ck.CKA_CHECK_VALUE)) == "lie" {
 		t.Error("the store believes what the blob does not say:", tmpl)
 	}
-	if found := user.find(label("session"), no(ck.CKA_EXTRACTABLE)); len(found) != 1 {
+	if found := user.find(label("session"), isFalse(ck.CKA_EXTRACTABLE)); len(found) != 1 {
 		t.Error("found", found)
 	}
 }
@@ -327,7 +327,7 @@ func TestRightsOfASessionKeyChangeInItsBlob(t *testing.T) {
 	made, err := user.makePair(newID(), nil, nil)
 	wantRV(t, err, ck.CKR_OK)
 	r, err := user.keys.SetAttributes(user.ctx, &extpb.SetAttributesRequest{RequestId: newID(), Token: user.token,
-		Blob: made[1].Blob, Attributes: attributes(t, ck.Template{no(ck.CKA_SIGN)})})
+		Blob: made[1].Blob, Attributes: attributes(t, ck.Template{isFalse(ck.CKA_SIGN)})})
 	wantRV(t, err, ck.CKR_OK)
 	wantRV(t, user.sign(r.Object), ck.CKR_KEY_FUNCTION_NOT_PERMITTED)
 }
@@ -341,7 +341,7 @@ func TestDestroyIsAnsweredTwiceForOneRequest(t *testing.T) {
 		_, err := user.keys.DestroyObject(user.ctx, r)
 		wantRV(t, err, ck.CKR_OK)
 	}
-	stays, err := user.create(data(no(ck.CKA_DESTROYABLE)), nil)
+	stays, err := user.create(data(isFalse(ck.CKA_DESTROYABLE)), nil)
 	wantRV(t, err, ck.CKR_OK)
 	wantRV(t, user.destroy(stays), ck.CKR_ACTION_PROHIBITED)
 }

@@ -43,7 +43,7 @@ func TestTokensAreListedInOrderOfCreation(t *testing.T) {
 func TestInitTokenEmptiesIt(t *testing.T) {
 	g := newGuest(t)
 	user := g.user()
-	_, err := user.makeAES(newID(), yes(ck.CKA_TOKEN))
+	_, err := user.makeAES(newID(), isTrue(ck.CKA_TOKEN))
 	wantRV(t, err, ck.CKR_OK)
 	init := func(pin string) error {
 		_, err := g.tokens.InitToken(g.ctx, &extpb.InitTokenRequest{RequestId: newID(), Token: g.token, Label: "anew", SoPin: []byte(pin)})
