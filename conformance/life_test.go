@@ -2,8 +2,9 @@ package conformance
 
 import "testing"
 
-// TestLife is what a module lives through in applications' processes. Nothing
-// is configured; the program prints figures, and the library nothing at all.
+// TestLife is what a module lives through in applications' processes, with
+// nothing configured and with a service to talk to. The program prints figures,
+// and the library nothing at all.
 func TestLife(t *testing.T) {
 	program := compile(t, "life.c")
 	for _, row := range []struct{ what, verb string }{
@@ -14,7 +15,8 @@ func TestLife(t *testing.T) {
 		{"exit without C_Finalize", "exit"},
 	} {
 		t.Run(row.what, func(t *testing.T) {
-			t.Log(run(t, nil, program, modulePath(t), row.verb))
+			t.Log("alone: ", run(t, nil, program, modulePath(t), row.verb))
+			t.Log("served:", run(t, service, program, modulePath(t), row.verb))
 		})
 	}
 }

@@ -50,13 +50,27 @@ static void *load(int flags)
 	return library;
 }
 
+static void use_token(CK_SLOT_ID slot)
+{
+	CK_TOKEN_INFO info;
+	CK_SESSION_HANDLE session;
+	CK_BYTE random[16];
+	expect("C_GetTokenInfo", p11->C_GetTokenInfo(slot, &info), CKR_OK);
+	expect("C_OpenSession", p11->C_OpenSession(slot, CKF_SERIAL_SESSION, (CK_VOID_PTR)5, NULL, &session), CKR_OK);
+	expect("C_GenerateRandom", p11->C_GenerateRandom(session, random, sizeof random), CKR_OK);
+	expect("C_FindObjectsInit", p11->C_FindObjectsInit(session, NULL, 0), CKR_OK);
+}
+
 static void use(void)
 {
 	CK_INFO info;
-	CK_ULONG n = 0;
+	CK_SLOT_ID slots[64];
+	CK_ULONG n = 64;
 	expect("C_Initialize", p11->C_Initialize(NULL), CKR_OK);
 	expect("C_GetInfo", p11->C_GetInfo(&info), CKR_OK);
-	expect("C_GetSlotList", p11->C_GetSlotList(CK_TRUE, NULL, &n), CKR_OK);
+	expect("C_GetSlotList", p11->C_GetSlotList(CK_TRUE, slots, &n), CKR_OK);
+	if (n > 0)
+		use_token(slots[0]);
 	expect("C_Finalize", p11->C_Finalize(NULL), CKR_OK);
 }
 
@@ -124,14 +138,22 @@ static void deepbind(void)
 static void *caller(void *unused)
 {
 	(void)unused;
-	CK_INFO info;
-	CK_SLOT_ID slot;
+	CK_TOKEN_INFO info;
+	CK_INFO module;
+	CK_SLOT_ID slots[64], slot;
 	while (!atomic_load(&stop)) {
-		CK_RV rv = p11->C_GetInfo(&info);
+		CK_ULONG n = 64;
+		CK_RV rv = p11->C_GetInfo(&module);
+		if (rv == CKR_OK)
+			rv = p11->C_GetSlotList(CK_TRUE, slots, &n);
+		if (rv == CKR_OK && n > 0)
+			rv = p11->C_GetTokenInfo(slots[0], &info);
 		if (rv == CKR_OK) /* answers at once, or is woken by C_Finalize */
 			rv = p11->C_WaitForSlotEvent(atomic_load(&calls) % 2 ? CKF_DONT_BLOCK : 0, &slot, NULL);
 		if (rv != CKR_CRYPTOKI_NOT_INITIALIZED && rv != CKR_NO_EVENT && rv != CKR_FUNCTION_NOT_SUPPORTED)
 			expect("a call during C_Finalize", rv, CKR_CRYPTOKI_NOT_INITIALIZED);
+		if (rv == CKR_CRYPTOKI_NOT_INITIALIZED)
+			nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
 		atomic_fetch_add(&calls, 1);
 	}
 	return NULL;
@@ -168,7 +190,7 @@ static void finalize(void)
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
 	printf("100 times C_Finalize under %ld calls, the longest %.0f ms\n", calls, longest * 1000);
-	if (longest > 1)
+	if (longest > 2)
 		failures++;
 }
 
