@@ -7,6 +7,7 @@ import (
 	"grep11/grep11client"
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
+	"grep11/pkcs11/public"
 )
 
 // GenerateKey is C_GenerateKey: made and stored in one round trip.
@@ -93,10 +94,28 @@ func (m *Module) GenerateKeyPair(ctx context.Context, h ck.SessionHandle, mechan
 		if err != nil {
 			return err
 		}
+		shareID(&p, &q)
 		pubKey, privKey = s.keep(p).Handle, s.keep(q).Handle
 		return nil
 	})
 	return pubKey, privKey, err
+}
+
+// shareID gives the session objects of a pair one CKA_ID, as the service gives
+// it to stored ones: applications join the halves by it.
+func shareID(pub, priv *grep11client.Object) {
+	id := pub.Attributes.Bytes(ck.CKA_ID)
+	if len(id) == 0 {
+		id = priv.Attributes.Bytes(ck.CKA_ID)
+	}
+	if len(id) == 0 {
+		id = public.Identifier(pub.Blob)
+	}
+	for _, o := range []*grep11client.Object{pub, priv} {
+		if o.Handle == 0 && len(o.Attributes.Bytes(ck.CKA_ID)) == 0 {
+			o.Attributes = o.Attributes.Set(ck.Bytes(ck.CKA_ID, id))
+		}
+	}
 }
 
 // WrapKey is C_WrapKey. The length of a wrapped key is known only once it is

@@ -163,7 +163,11 @@ func output(t testing.TB, f func(*pkcs11.Output) error) ([]byte, error) {
 	}
 	if n > 0 {
 		short := uint64(0)
-		if err := f(pkcs11.NewOutput([]byte{}, &short)); !errors.Is(err, ck.CKR_BUFFER_TOO_SMALL) || short == 0 {
+		err := f(pkcs11.NewOutput([]byte{}, &short))
+		if err == nil && short == 0 {
+			return nil, nil // a plaintext of no bytes fits
+		}
+		if !errors.Is(err, ck.CKR_BUFFER_TOO_SMALL) || short == 0 {
 			return nil, fmt.Errorf("no buffer for %d bytes: %v, %d", n, err, short)
 		}
 	}

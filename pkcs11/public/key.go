@@ -10,6 +10,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
@@ -161,4 +162,19 @@ func OrderBytes(params []byte) int {
 		return c.orderBytes
 	}
 	return 0
+}
+
+// Identifier is the identifier of a key by RFC 5280 §4.2.1.2, method 1: the hash
+// of the key in a SubjectPublicKeyInfo, which more bytes may follow. It is empty
+// where there is none.
+func Identifier(info []byte) []byte {
+	var parsed struct {
+		Algorithm asn1.RawValue
+		Key       asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(info, &parsed); err != nil {
+		return []byte{}
+	}
+	sum := sha1.Sum(parsed.Key.Bytes)
+	return sum[:]
 }

@@ -1,0 +1,223 @@
+package pkcs11_test
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/rand"
+	"fmt"
+	"testing"
+
+	"grep11/pkcs11"
+	"grep11/pkcs11/ck"
+	"grep11/pkcs11/mech"
+)
+
+func TestWrapAndUnwrap(t *testing.T) {
+	u := start(t)
+	ctx := t.Context()
+	kek := u.aes(ck.Bool(ck.CKA_WRAP, true), ck.Bool(ck.CKA_UNWRAP, true))
+	rsaPub, rsaKey, err := u.m.GenerateKeyPair(ctx, u.h, mechanism(ck.CKM_RSA_PKCS_KEY_PAIR_GEN),
+		ck.Template{ck.Ulong(ck.CKA_MODULUS_BITS, 2048), ck.Bool(ck.CKA_WRAP, true)}, ck.Template{ck.Bool(ck.CKA_UNWRAP, true)})
+	wants(t, "RSA pair", err, nil)
+	out, isOut := ck.Bool(ck.CKA_EXTRACTABLE, true), ck.Bool(ck.CKA_ENCRYPT, true)
+	secret := u.aes(out, isOut)
+	check, _ := u.get(secret, ck.CKA_CHECK_VALUE)
+	pub, priv, err := u.m.GenerateKeyPair(ctx, u.h, mechanism(ck.CKM_EC_KEY_PAIR_GEN),
+		ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, p256), ck.Bool(ck.CKA_VERIFY, true)}, ck.Template{ck.Bool(ck.CKA_SIGN, true), out})
+	wants(t, "EC pair", err, nil)
+	class := func(c ck.ObjectClass) ck.Attribute { return ck.Ulong(ck.CKA_CLASS, c) }
+	for _, c := range []struct {
+		m          mech.Mechanism
+		wrap, back ck.ObjectHandle
+		private    bool
+	}{
+		{mechanism(ck.CKM_AES_KEY_WRAP), kek, kek, false},
+		{mechanism(ck.CKM_AES_KEY_WRAP_KWP), kek, kek, false},
+		{mechanism(ck.CKM_AES_KEY_WRAP_KWP), kek, kek, true},
+		{mechanism(ck.CKM_AES_CBC_PAD, mech.IV(make([]byte, 16))), kek, kek, true},
+		{mechanism(ck.CKM_RSA_PKCS), rsaPub, rsaKey, false},
+		{mechanism(ck.CKM_RSA_PKCS_OAEP, &mech.OAEP{Hash: ck.CKM_SHA256, MGF: ck.CKG_MGF1_SHA256}), rsaPub, rsaKey, false},
+	} {
+		for _, where := range []bool{true, false} {
+			key, template := secret, ck.Template{class(ck.CKO_SECRET_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_AES), ck.Bool(ck.CKA_ENCRYPT, true)}
+			if c.private {
+				key, template = priv, ck.Template{class(ck.CKO_PRIVATE_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_EC), ck.Bool(ck.CKA_SIGN, true)}
+			}
+			name := fmt.Sprintf("%v, private %v, token %v", c.m, c.private, where)
+			wrapped, err := output(t, func(o *pkcs11.Output) error { return u.m.WrapKey(ctx, u.h, c.m, c.wrap, key, o) })
+			wants(t, name, err, nil)
+			made, err := u.m.UnwrapKey(ctx, u.h, c.m, c.back, wrapped, append(template, ck.Bool(ck.CKA_TOKEN, where)))
+			wants(t, name+": unwrapped", err, nil)
+			if err != nil {
+				continue
+			}
+			if u.flag(made, ck.CKA_LOCAL) || u.flag(made, ck.CKA_NEVER_EXTRACTABLE) || u.flag(made, ck.CKA_ALWAYS_SENSITIVE) {
+				t.Errorf("%s: history", name)
+			}
+			if !c.private {
+				if again, err := u.get(made, ck.CKA_CHECK_VALUE); err != nil || !bytes.Equal(check, again) {
+					t.Errorf("%s: check value %x, %v, want %x", name, again, err, check)
+				}
+				continue
+			}
+			sig, err := u.sign(mechanism(ck.CKM_ECDSA), made, []byte("x"), 0)
+			wants(t, name+": signature", err, nil)
+			wants(t, name+": verified", u.verify(mechanism(ck.CKM_ECDSA), pub, []byte("x"), sig, 0), nil)
+		}
+	}
+}
+
+func TestWrapRules(t *testing.T) {
+	u := start(t)
+	ctx := t.Context()
+	yes := ck.Bool(ck.CKA_EXTRACTABLE, true)
+	kek := u.aes(ck.Bool(ck.CKA_WRAP, true), ck.Bool(ck.CKA_UNWRAP, true))
+	plain, key, fixed := u.aes(ck.Bool(ck.CKA_WRAP, false)), u.aes(yes), u.aes()
+	trusting := u.aes(yes, ck.Bool(ck.CKA_WRAP_WITH_TRUSTED, true))
+	pub, _ := u.ec()
+	kw, gen := mechanism(ck.CKM_AES_KEY_WRAP), mechanism(ck.CKM_AES_KEY_GEN)
+	var n uint64
+	wrap := func(m mech.Mechanism, kek, key ck.ObjectHandle) error {
+		return u.m.WrapKey(ctx, u.h, m, kek, key, pkcs11.NewOutput(nil, &n))
+	}
+	for _, c := range []struct {
+		name     string
+		m        mech.Mechanism
+		kek, key ck.ObjectHandle
+		want     error
+	}{
+		{"an extractable key", kw, kek, key, nil},
+		{"a key that stays", kw, kek, fixed, ck.CKR_KEY_UNEXTRACTABLE},
+		{"under a key that may not wrap", kw, plain, key, ck.CKR_KEY_FUNCTION_NOT_PERMITTED},
+		{"under no key", kw, 0, key, ck.CKR_WRAPPING_KEY_HANDLE_INVALID},
+		{"no key", kw, kek, 0, ck.CKR_KEY_HANDLE_INVALID},
+		{"under a key of another type", kw, pub, key, ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT},
+		{"a public key", kw, kek, pub, ck.CKR_KEY_NOT_WRAPPABLE},
+		{"under a key that is not trusted", kw, kek, trusting, ck.CKR_KEY_NOT_WRAPPABLE},
+		{"with a mechanism for something else", gen, kek, key, ck.CKR_MECHANISM_INVALID},
+	} {
+		wants(t, c.name, wrap(c.m, c.kek, c.key), c.want)
+	}
+	class, kind := ck.Ulong(ck.CKA_CLASS, ck.CKO_SECRET_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_AES)
+	for _, c := range []struct {
+		name    string
+		wrapped []byte
+		t       ck.Template
+		want    error
+	}{
+		{"garbage", make([]byte, 40), ck.Template{class, kind}, ck.CKR_WRAPPED_KEY_INVALID},
+		{"without class", make([]byte, 40), ck.Template{kind}, ck.CKR_TEMPLATE_INCOMPLETE},
+		{"without type", make([]byte, 40), ck.Template{class}, ck.CKR_TEMPLATE_INCOMPLETE},
+		{"with a value", make([]byte, 40), ck.Template{class, kind, ck.Bytes(ck.CKA_VALUE, nil)}, ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"of a certificate", make([]byte, 40), ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_CERTIFICATE)}, ck.CKR_TEMPLATE_INCONSISTENT},
+	} {
+		_, err := u.m.UnwrapKey(ctx, u.h, kw, kek, c.wrapped, c.t)
+		wants(t, "unwrap "+c.name, err, c.want)
+	}
+}
+
+func TestGenerateRules(t *testing.T) {
+	u := start(t)
+	ctx := t.Context()
+	for _, c := range []struct {
+		name string
+		m    ck.MechanismType
+		t    ck.Template
+		want error
+	}{
+		{"an AES key", ck.CKM_AES_KEY_GEN, ck.Template{ck.Ulong(ck.CKA_VALUE_LEN, 16)}, nil},
+		{"without length", ck.CKM_AES_KEY_GEN, nil, ck.CKR_TEMPLATE_INCOMPLETE},
+		{"a generic key without length", ck.CKM_GENERIC_SECRET_KEY_GEN, nil, ck.CKR_TEMPLATE_INCOMPLETE},
+		{"a DES3 key has its length", ck.CKM_DES3_KEY_GEN, nil, nil},
+		{"a length there is not", ck.CKM_AES_KEY_GEN, ck.Template{ck.Ulong(ck.CKA_VALUE_LEN, 17)}, ck.CKR_KEY_SIZE_RANGE},
+		{"with a value", ck.CKM_AES_KEY_GEN, ck.Template{ck.Ulong(ck.CKA_VALUE_LEN, 16), ck.Bytes(ck.CKA_VALUE, make([]byte, 16))}, ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"of another type", ck.CKM_AES_KEY_GEN, ck.Template{ck.Ulong(ck.CKA_VALUE_LEN, 16), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_DES3)}, ck.CKR_TEMPLATE_INCONSISTENT},
+		{"of another class", ck.CKM_AES_KEY_GEN, ck.Template{ck.Ulong(ck.CKA_VALUE_LEN, 16), ck.Ulong(ck.CKA_CLASS, ck.CKO_DATA)}, ck.CKR_TEMPLATE_INCONSISTENT},
+		{"by a mechanism for pairs", ck.CKM_EC_KEY_PAIR_GEN, nil, ck.CKR_MECHANISM_INVALID},
+	} {
+		_, err := u.m.GenerateKey(ctx, u.h, mechanism(c.m), c.t)
+		wants(t, c.name, err, c.want)
+	}
+	for _, c := range []struct {
+		name string
+		m    ck.MechanismType
+		pub  ck.Template
+		want error
+	}{
+		{"RSA without size", ck.CKM_RSA_PKCS_KEY_PAIR_GEN, nil, ck.CKR_TEMPLATE_INCOMPLETE},
+		{"RSA too small", ck.CKM_RSA_PKCS_KEY_PAIR_GEN, ck.Template{ck.Ulong(ck.CKA_MODULUS_BITS, 64)}, ck.CKR_KEY_SIZE_RANGE},
+		{"EC without curve", ck.CKM_EC_KEY_PAIR_GEN, nil, ck.CKR_TEMPLATE_INCOMPLETE},
+		{"EC on no curve", ck.CKM_EC_KEY_PAIR_GEN, ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, []byte{6, 1, 1})}, ck.CKR_CURVE_NOT_SUPPORTED},
+		{"EC with a point", ck.CKM_EC_KEY_PAIR_GEN, ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, p256), ck.Bytes(ck.CKA_EC_POINT, nil)}, ck.CKR_ATTRIBUTE_READ_ONLY},
+	} {
+		_, _, err := u.m.GenerateKeyPair(ctx, u.h, mechanism(c.m), c.pub, nil)
+		wants(t, c.name, err, c.want)
+	}
+}
+
+func TestDerive(t *testing.T) {
+	u := start(t)
+	ctx := t.Context()
+	pub, key, err := u.m.GenerateKeyPair(ctx, u.h, mechanism(ck.CKM_EC_KEY_PAIR_GEN), ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, p256)}, ck.Template{ck.Bool(ck.CKA_DERIVE, true)})
+	wants(t, "pair", err, nil)
+	mine, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, _ := u.get(pub, ck.CKA_EC_POINT)
+	theirs, err := ecdh.P256().NewPublicKey(point[2:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := mine.ECDH(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_SECRET_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_GENERIC_SECRET),
+		ck.Bool(ck.CKA_SENSITIVE, false), ck.Bool(ck.CKA_EXTRACTABLE, true)}
+	raw := mine.PublicKey().Bytes()
+	for name, public := range map[string][]byte{"raw": raw, "in a string": append([]byte{4, 65}, raw...)} {
+		m := mechanism(ck.CKM_ECDH1_DERIVE, &mech.ECDH1{KDF: ck.CKD_NULL, Public: public})
+		made, err := u.m.DeriveKey(ctx, u.h, m, key, read)
+		wants(t, name, err, nil)
+		if got, err := u.get(made, ck.CKA_VALUE); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %x, %v", name, got, err)
+		}
+	}
+	_, err = u.m.DeriveKey(ctx, u.h, mechanism(ck.CKM_ECDH1_DERIVE, &mech.ECDH1{KDF: ck.CKD_NULL, Public: raw[:64]}), key, read)
+	wants(t, "a point that is none", err, ck.CKR_MECHANISM_PARAM_INVALID)
+	_, err = u.m.DeriveKey(ctx, u.h, mechanism(ck.CKM_ECDH1_DERIVE), key, read)
+	wants(t, "no parameter", err, ck.CKR_MECHANISM_PARAM_INVALID)
+	_, other := u.ec()
+	_, err = u.m.DeriveKey(ctx, u.h, mechanism(ck.CKM_ECDH1_DERIVE, &mech.ECDH1{KDF: ck.CKD_NULL, Public: raw}), other, read)
+	wants(t, "a key that may not derive", err, ck.CKR_KEY_FUNCTION_NOT_PERMITTED)
+}
+
+func TestAlwaysAuthenticate(t *testing.T) {
+	u := start(t)
+	ctx := t.Context()
+	_, key, err := u.m.GenerateKeyPair(ctx, u.h, mechanism(ck.CKM_EC_KEY_PAIR_GEN), ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, p256)},
+		ck.Template{isToken, ck.Bool(ck.CKA_SIGN, true), ck.Bool(ck.CKA_ALWAYS_AUTHENTICATE, true)})
+	wants(t, "pair", err, nil)
+	m := mechanism(ck.CKM_ECDSA)
+	out := func() *pkcs11.Output {
+		n := uint64(64)
+		return pkcs11.NewOutput(make([]byte, 64), &n)
+	}
+	again := func(pin string) error {
+		return u.m.Login(ctx, u.h, ck.CKU_CONTEXT_SPECIFIC, ck.Secret(pin))
+	}
+	wants(t, "init", u.m.SignInit(ctx, u.h, &m, key), nil)
+	wants(t, "not without PIN", u.m.Sign(ctx, u.h, []byte("x"), out()), ck.CKR_USER_NOT_LOGGED_IN)
+	wants(t, "a wrong PIN", again("00000000"), ck.CKR_PIN_INCORRECT)
+	wants(t, "still not", u.m.Sign(ctx, u.h, []byte("x"), out()), ck.CKR_USER_NOT_LOGGED_IN)
+	wants(t, "the PIN", again(userPIN), nil)
+	wants(t, "signed", u.m.Sign(ctx, u.h, []byte("x"), out()), nil)
+	wants(t, "init", u.m.SignInit(ctx, u.h, &m, key), nil)
+	wants(t, "each time", u.m.Sign(ctx, u.h, []byte("x"), out()), ck.CKR_USER_NOT_LOGGED_IN)
+	wants(t, "cancel", u.m.SignInit(ctx, u.h, nil, 0), nil)
+	_, plain := u.ec()
+	wants(t, "a key without", u.m.SignInit(ctx, u.h, &m, plain), nil)
+	wants(t, "may be offered a PIN", again(userPIN), nil)
+	wants(t, "signed", u.m.Sign(ctx, u.h, []byte("x"), out()), nil)
+}
