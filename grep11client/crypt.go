@@ -93,7 +93,11 @@ func stateOf(r *extpb.Response) State {
 
 // Single runs a whole operation in one round trip. sig is for verification
 // only. Prehashed: data is the mechanism's digest of the message; see CanPrehash.
+// Data too long for one message goes in parts, where the mechanism has any.
 func (t *Token) Single(ctx context.Context, op mech.Op, m mech.Mechanism, key Key, data, sig []byte, prehashed bool) ([]byte, error) {
+	if len(data) > maxData {
+		return t.inParts(ctx, op, m, key, data, sig)
+	}
 	w, err := wire.EncodeMechanism(m)
 	if err != nil {
 		return nil, err
@@ -105,6 +109,34 @@ func (t *Token) Single(ctx context.Context, op mech.Op, m mech.Mechanism, key Ke
 		return nil, err
 	}
 	return bytesOf(resp), nil
+}
+
+// maxData bounds the data of one message, in bytes; messages have room for
+// twice as much, since results may be longer.
+const maxData = maxMessage / 2
+
+func (t *Token) inParts(ctx context.Context, op mech.Op, m mech.Mechanism, key Key, data, sig []byte) ([]byte, error) {
+	row, err := mech.Lookup(m.Type)
+	if err != nil {
+		return nil, err
+	}
+	if row.Single {
+		return nil, fmt.Errorf("%v over %d bytes: %w", m, len(data), ck.CKR_DATA_LEN_RANGE)
+	}
+	state, err := t.Init(ctx, op, m, key)
+	if err != nil {
+		return nil, err
+	}
+	var out, part []byte
+	for rest := data; len(rest) > 0; {
+		n := min(len(rest), maxData)
+		if part, state, err = t.Update(ctx, op, state, rest[:n]); err != nil {
+			return nil, err
+		}
+		out, rest = append(out, part...), rest[n:]
+	}
+	part, err = t.Finish(ctx, op, state, sig)
+	return append(out, part...), err
 }
 
 // CanPrehash tells whether the service takes digests under combined

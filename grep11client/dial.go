@@ -45,7 +45,7 @@ func (e *endpoint) dial(ctx context.Context) (*link, error) {
 	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
 		failed := state == connectivity.TransientFailure || state == connectivity.Shutdown
 		if failed || !conn.WaitForStateChange(ctx, state) {
-			err := handshakeError(ctx, raw)
+			err := e.handshakeError(ctx, raw)
 			l.close()
 			return nil, err
 		}
@@ -53,14 +53,20 @@ func (e *endpoint) dial(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-func handshakeError(ctx context.Context, raw *socket) error {
-	if err := raw.failure(); err != nil {
-		return fmt.Errorf("connected, but then: %w", err)
-	}
-	if ctx.Err() != nil {
+// handshakeError says why a connection that stood did not get ready. With TLS
+// 1.3 a server that does not like our certificate says so only now, and its
+// word may get lost when it closes the connection right after.
+func (e *endpoint) handshakeError(ctx context.Context, raw *socket) error {
+	err := raw.failure()
+	switch {
+	case err == nil && ctx.Err() != nil:
 		return errors.New("connected, but the server does not speak")
+	case err == nil:
+		return errors.New("connected, but the server does not speak gRPC")
+	case e.c.cfg.TLS != nil && e.c.cfg.TLS.Cert != "":
+		return fmt.Errorf("connected, but then: %w (does the server accept the client certificate %s?)", err, e.c.cfg.TLS.Cert)
 	}
-	return errors.New("connected, but the server does not speak gRPC")
+	return fmt.Errorf("connected, but then: %w", err)
 }
 
 func (e *endpoint) options(raw *socket) []grpc.DialOption {
@@ -202,10 +208,20 @@ func (s *socket) once(context.Context, string) (net.Conn, error) {
 
 func (s *socket) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
-	if err != nil {
+	s.note(err)
+	return n, err
+}
+
+func (s *socket) Write(b []byte) (int, error) {
+	n, err := s.Conn.Write(b)
+	s.note(err)
+	return n, err
+}
+
+func (s *socket) note(err error) {
+	if err != nil && !errors.Is(err, net.ErrClosed) {
 		s.err.CompareAndSwap(nil, &err)
 	}
-	return n, err
 }
 
 // Close closes the socket at once; TLS would first say goodbye, and wait.

@@ -280,6 +280,20 @@ func TestSessionKeysInParts(t *testing.T) {
 	}
 }
 
+func TestDataLongerThanAMessage(t *testing.T) {
+	s := newService(t)
+	addr, _ := s.start("127.0.0.1:0")
+	tok := loggedIn(t, s.client(addr))
+	data := make([]byte, 70<<20)
+	want32 := sha256.Sum256(data)
+	got, err := tok.Single(ctx, mech.OpDigest, mech.Mechanism{Type: ck.CKM_SHA256}, grep11client.Key{}, data, nil, false)
+	if err != nil || !bytes.Equal(got, want32[:]) {
+		t.Errorf("digest %x, %v", got, err)
+	}
+	_, err = tok.Single(ctx, mech.OpSign, mech.Mechanism{Type: ck.CKM_RSA_PKCS}, grep11client.Key{}, data, nil, false)
+	want(t, err, ck.CKR_DATA_LEN_RANGE)
+}
+
 func TestImportedKeys(t *testing.T) {
 	s := newService(t)
 	addr, _ := s.start("127.0.0.1:0")
