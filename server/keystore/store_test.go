@@ -134,8 +134,7 @@ func benchFind(b *testing.B, n int) {
 		}
 		create(b, s, objects...)
 	}
-	b.ResetTimer()
-	for i := range b.N {
+	for i := 0; b.Loop(); i++ {
 		found, _, err := s.Find(context.Background(), tok.ID, byLabel(fmt.Sprint("key ", i*7919%n)))
 		if err != nil || len(found) != 1 {
 			b.Fatal(found, err)
