@@ -57,7 +57,7 @@ type Timeouts struct {
 // DefaultPool and DefaultTimeouts are good for production.
 var (
 	DefaultPool     = Pool{Streams: 256, Idle: 2 * time.Minute, Keepalive: 15 * time.Second}
-	DefaultTimeouts = Timeouts{Connect: 2 * time.Second, Call: 10 * time.Second, Generate: time.Minute,
+	DefaultTimeouts = Timeouts{Connect: 5 * time.Second, Call: 10 * time.Second, Generate: time.Minute,
 		Attempt: 3 * time.Second, Unreachable: 5 * time.Second}
 )
 

@@ -78,7 +78,7 @@ func (e *endpoint) options(raw *socket) []grpc.DialOption {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
 		grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: e.c.cfg.Pool.Keepalive, Timeout: e.c.cfg.Timeouts.Connect}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: e.c.cfg.Pool.Keepalive, Timeout: e.c.cfg.Timeouts.Connect}), // of a ping
 		grpc.WithDisableServiceConfig(), grpc.WithDisableHealthCheck(), grpc.WithDisableRetry(),
 		grpc.WithIdleTimeout(0), grpc.WithNoProxy(),
 	}

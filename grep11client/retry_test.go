@@ -270,3 +270,24 @@ func TestAServerThatSaysGoodbyeLosesNoCall(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestTheOwnZoneIsPreferred(t *testing.T) {
+	near, far := &fakeServer{answer: signs}, &fakeServer{answer: signs}
+	l1, l2 := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
+	nearServer := serve(t, l1, near)
+	serve(t, l2, far)
+	c := dialTo(t, Config{Zone: "a", Endpoints: []Endpoint{{l2.Addr().String(), "b"}, {l1.Addr().String(), "a"}}})
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() { mustSign(t, c.Token(nil)) })
+	}
+	wg.Wait()
+	if near.seen.Load() != 50 || far.seen.Load() != 0 {
+		t.Errorf("%d calls near, %d far", near.seen.Load(), far.seen.Load())
+	}
+	nearServer.Stop()
+	mustSign(t, c.Token(nil))
+	if far.seen.Load() != 1 {
+		t.Error("the other zone was not asked")
+	}
+}

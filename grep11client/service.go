@@ -69,19 +69,23 @@ func (c *Client) usable() int {
 	return n
 }
 
+// zonePatience is how long a call waits for its own zone where another is there.
+const zonePatience = 300 * time.Millisecond
+
 // await asks all endpoints to connect and waits for the best of them: for the
-// first one of the preferred zone, or any when those have failed.
+// first one of the preferred zone, or any when those have failed or are slow.
 func (c *Client) await(ctx context.Context, b *budget) (*link, error) {
 	if err := c.start(); err != nil {
 		return nil, err
 	}
+	patience := time.Now().Add(zonePatience)
 	marks := make([]uint64, len(c.endpoints))
 	for i, e := range c.endpoints {
 		marks[i] = e.attempt()
 	}
 	for {
 		news := c.news()
-		if l := c.best(nil); l != nil && (l.ep.preferred || c.exhausted(marks, true)) {
+		if l := c.best(nil); l != nil && (l.ep.preferred || c.exhausted(marks, true) || time.Now().After(patience)) {
 			return l, nil
 		}
 		if c.exhausted(marks, false) && c.givenUp() {
