@@ -23,13 +23,17 @@ type family struct {
 
 var (
 	encryption = family{
-		func(u *user, m *mech.Mechanism, k ck.ObjectHandle) error { return u.m.EncryptInit(u.t.Context(), u.h, m, k) },
+		func(u *user, m *mech.Mechanism, k ck.ObjectHandle) error {
+			return u.m.EncryptInit(u.t.Context(), u.h, m, k)
+		},
 		func(u *user, d []byte, o *pkcs11.Output) error { return u.m.Encrypt(u.t.Context(), u.h, d, o) },
 		func(u *user, d []byte, o *pkcs11.Output) error { return u.m.EncryptUpdate(u.t.Context(), u.h, d, o) },
 		func(u *user, o *pkcs11.Output) error { return u.m.EncryptFinal(u.t.Context(), u.h, o) },
 	}
 	decryption = family{
-		func(u *user, m *mech.Mechanism, k ck.ObjectHandle) error { return u.m.DecryptInit(u.t.Context(), u.h, m, k) },
+		func(u *user, m *mech.Mechanism, k ck.ObjectHandle) error {
+			return u.m.DecryptInit(u.t.Context(), u.h, m, k)
+		},
 		func(u *user, d []byte, o *pkcs11.Output) error { return u.m.Decrypt(u.t.Context(), u.h, d, o) },
 		func(u *user, d []byte, o *pkcs11.Output) error { return u.m.DecryptUpdate(u.t.Context(), u.h, d, o) },
 		func(u *user, o *pkcs11.Output) error { return u.m.DecryptFinal(u.t.Context(), u.h, o) },

@@ -3,6 +3,7 @@ package pkcs11
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"grep11/grep11client"
@@ -19,6 +20,7 @@ type Module struct {
 	services []*service    // immutable
 	faulty   *slot         // immutable; the one slot of a wrong configuration
 	sessions *table[ck.SessionHandle, *session]
+	end      sync.Once
 	ended    chan struct{} // closed by Finalize
 }
 
@@ -76,9 +78,13 @@ func (m *Module) closeClients() {
 // Finalize is C_Finalize: it ends all calls under way and lets go of
 // everything. It does not wait for the network.
 func (m *Module) Finalize(ctx context.Context) error {
-	close(m.ended)
-	m.closeClients()
-	return m.logFile.Close()
+	err := error(ck.CKR_CRYPTOKI_NOT_INITIALIZED)
+	m.end.Do(func() {
+		close(m.ended)
+		m.closeClients()
+		err = m.logFile.Close()
+	})
+	return err
 }
 
 // GetInfo is C_GetInfo.
