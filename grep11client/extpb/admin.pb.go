@@ -361,14 +361,18 @@ func (x *ExecuteAdminResponse) GetSignature() []byte {
 	return nil
 }
 
+// Stored keys are taken in the order of their handles, so that a caller can go on
+// where it, or another one before it, ended.
 type RewrapStoreRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only count what is left to do.
-	CountOnly bool `protobuf:"varint,1,opt,name=count_only,json=countOnly,proto3" json:"count_only,omitempty"`
-	// Stored keys to rewrap before answering; 0: the server's own batch.
-	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
-	// The new master key; must be committed in every unit, or be current.
-	Pattern       []byte `protobuf:"bytes,3,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// Verification pattern of the new master key: committed in every unit, or current.
+	Pattern []byte `protobuf:"bytes,1,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// Only count.
+	CountOnly bool `protobuf:"varint,2,opt,name=count_only,json=countOnly,proto3" json:"count_only,omitempty"`
+	// Begin after this handle.
+	After uint64 `protobuf:"varint,3,opt,name=after,proto3" json:"after,omitempty"`
+	// Stored keys to look at before answering; 0: the server's own batch.
+	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -403,11 +407,25 @@ func (*RewrapStoreRequest) Descriptor() ([]byte, []int) {
 	return file_admin_proto_rawDescGZIP(), []int{5}
 }
 
+func (x *RewrapStoreRequest) GetPattern() []byte {
+	if x != nil {
+		return x.Pattern
+	}
+	return nil
+}
+
 func (x *RewrapStoreRequest) GetCountOnly() bool {
 	if x != nil {
 		return x.CountOnly
 	}
 	return false
+}
+
+func (x *RewrapStoreRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
 }
 
 func (x *RewrapStoreRequest) GetLimit() uint32 {
@@ -417,23 +435,18 @@ func (x *RewrapStoreRequest) GetLimit() uint32 {
 	return 0
 }
 
-func (x *RewrapStoreRequest) GetPattern() []byte {
-	if x != nil {
-		return x.Pattern
-	}
-	return nil
-}
-
 type RewrapStoreResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Stored keys in all.
-	Total uint64 `protobuf:"varint,1,opt,name=total,proto3" json:"total,omitempty"`
-	// Sealed under another key than the new one.
+	// Stored keys looked at.
+	Seen uint64 `protobuf:"varint,1,opt,name=seen,proto3" json:"seen,omitempty"`
+	// Of those, sealed under another key than the new one, now.
 	Left uint64 `protobuf:"varint,2,opt,name=left,proto3" json:"left,omitempty"`
 	// Rewrapped by this call.
 	Rewrapped uint64 `protobuf:"varint,3,opt,name=rewrapped,proto3" json:"rewrapped,omitempty"`
-	// Cannot be opened with any master key of the units.
-	Foreign       uint64 `protobuf:"varint,4,opt,name=foreign,proto3" json:"foreign,omitempty"`
+	// Of those left, under a master key that no unit has.
+	Foreign uint64 `protobuf:"varint,4,opt,name=foreign,proto3" json:"foreign,omitempty"`
+	// The last handle looked at; 0: there are no more.
+	Next          uint64 `protobuf:"varint,5,opt,name=next,proto3" json:"next,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -468,9 +481,9 @@ func (*RewrapStoreResponse) Descriptor() ([]byte, []int) {
 	return file_admin_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *RewrapStoreResponse) GetTotal() uint64 {
+func (x *RewrapStoreResponse) GetSeen() uint64 {
 	if x != nil {
-		return x.Total
+		return x.Seen
 	}
 	return 0
 }
@@ -492,6 +505,13 @@ func (x *RewrapStoreResponse) GetRewrapped() uint64 {
 func (x *RewrapStoreResponse) GetForeign() uint64 {
 	if x != nil {
 		return x.Foreign
+	}
+	return 0
+}
+
+func (x *RewrapStoreResponse) GetNext() uint64 {
+	if x != nil {
+		return x.Next
 	}
 	return 0
 }
@@ -527,17 +547,19 @@ const file_admin_proto_rawDesc = "" +
 	"signatures\"J\n" +
 	"\x14ExecuteAdminResponse\x12\x14\n" +
 	"\x05block\x18\x01 \x01(\fR\x05block\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"c\n" +
-	"\x12RewrapStoreRequest\x12\x1d\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"y\n" +
+	"\x12RewrapStoreRequest\x12\x18\n" +
+	"\apattern\x18\x01 \x01(\fR\apattern\x12\x1d\n" +
 	"\n" +
-	"count_only\x18\x01 \x01(\bR\tcountOnly\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x18\n" +
-	"\apattern\x18\x03 \x01(\fR\apattern\"w\n" +
-	"\x13RewrapStoreResponse\x12\x14\n" +
-	"\x05total\x18\x01 \x01(\x04R\x05total\x12\x12\n" +
+	"count_only\x18\x02 \x01(\bR\tcountOnly\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\x04R\x05after\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\"\x89\x01\n" +
+	"\x13RewrapStoreResponse\x12\x12\n" +
+	"\x04seen\x18\x01 \x01(\x04R\x04seen\x12\x12\n" +
 	"\x04left\x18\x02 \x01(\x04R\x04left\x12\x1c\n" +
 	"\trewrapped\x18\x03 \x01(\x04R\trewrapped\x12\x18\n" +
-	"\aforeign\x18\x04 \x01(\x04R\aforeign2\x98\x02\n" +
+	"\aforeign\x18\x04 \x01(\x04R\aforeign\x12\x12\n" +
+	"\x04next\x18\x05 \x01(\x04R\x04next2\x98\x02\n" +
 	"\x05Admin\x12`\n" +
 	"\x0fListCryptoUnits\x12%.grep11.ext.v1.ListCryptoUnitsRequest\x1a&.grep11.ext.v1.ListCryptoUnitsResponse\x12W\n" +
 	"\fExecuteAdmin\x12\".grep11.ext.v1.ExecuteAdminRequest\x1a#.grep11.ext.v1.ExecuteAdminResponse\x12T\n" +

@@ -88,7 +88,9 @@ func (d *Domain) adopt(s *state, r record) error {
 func (d *Domain) install(s *state) {
 	old := d.s
 	d.s = s
-	d.host.Install(s.registers.clone(), s.points)
+	if old == s || !s.registers.equal(old.registers) || s.points != old.points {
+		d.host.Install(s.registers.clone(), s.points)
+	}
 	if old != s {
 		old.registers.wipe()
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 )
 
 // Log is the file of the audit records, one after the other. The state holds the newest
@@ -28,6 +29,11 @@ func OpenLog(path string) (*Log, error) {
 		return nil, fmt.Errorf("audit log: %w", err)
 	}
 	l := &Log{f: f, offsets: []int64{0}}
+	// The log's lock is the unit's: two processes must not both move its state on.
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("audit log %s: another process uses this crypto unit", path)
+	}
 	if err := l.scan(); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("audit log %s: %w", path, err)

@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/subtle"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,11 @@ type Registers struct {
 
 func (r Registers) clone() Registers {
 	return Registers{bytes.Clone(r.Current), bytes.Clone(r.Next), r.Committed}
+}
+
+func (r Registers) equal(o Registers) bool {
+	return subtle.ConstantTimeCompare(r.Current, o.Current) == 1 &&
+		subtle.ConstantTimeCompare(r.Next, o.Next) == 1 && r.Committed == o.Committed
 }
 
 func (r *Registers) wipe() {
@@ -197,3 +203,17 @@ func (s *state) fillKeys(in *stored) error {
 }
 
 func lenKeyOrNone(b []byte) bool { return len(b) == 0 || len(b) == command.LenKey }
+
+// DevelopmentKey is the master key in the saved state of a development unit, for a unit that
+// joins it; nil for a unit that has owners or no key.
+func DevelopmentKey(saved []byte) (ck.Secret, error) {
+	s, err := parseState(saved)
+	if err != nil {
+		return nil, err
+	}
+	defer s.registers.wipe()
+	if !s.imprint() {
+		return nil, nil
+	}
+	return s.registers.clone().Current, nil
+}

@@ -45,6 +45,10 @@ func (m *member) faulty(err error) bool {
 
 func (m *member) setAside(cause error) {
 	m.failed.Store(&failure{cause})
+	m.checkSoon()
+}
+
+func (m *member) checkSoon() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
@@ -149,6 +153,25 @@ func (b *Balancer) Drain(name string, drained bool) error {
 		}
 	}
 	return fmt.Errorf("no crypto unit is called %q: %w", name, ck.CKR_ARGUMENTS_BAD)
+}
+
+// Unit finds a unit by its name, in or out of service; nil if there is none.
+func (b *Balancer) Unit(name string) unit.Unit {
+	for _, m := range b.members {
+		if m.Name() == name {
+			return m.Unit
+		}
+	}
+	return nil
+}
+
+// Recheck has a unit checked soon, because something about it has changed.
+func (b *Balancer) Recheck(name string) {
+	for _, m := range b.members {
+		if m.Name() == name {
+			m.checkSoon()
+		}
+	}
 }
 
 // Mechanisms are those of the service. Its units are alike, so any may answer,

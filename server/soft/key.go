@@ -101,7 +101,7 @@ func genOf(n uint32) ck.MechanismType {
 
 // seal makes the key's blob under the current wrapping key.
 func (u *Unit) seal(k *key) (unit.Blob, error) {
-	wk, err := u.current()
+	wk, err := u.sealing()
 	if err != nil {
 		return nil, err
 	}

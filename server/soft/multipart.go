@@ -91,7 +91,7 @@ func (u *Unit) save(p *part) (unit.State, error) {
 // both are good equally long.
 func (u *Unit) stateKey(b unit.Blob) (*unit.WrappingKey, error) {
 	if _, raw := b.RawSPKI(); len(b) == 0 || raw {
-		return u.current()
+		return u.sealing()
 	}
 	id, err := b.WKID()
 	if err != nil {

@@ -1,6 +1,7 @@
 package soft
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 
@@ -22,6 +23,9 @@ type registers struct {
 	mu   sync.RWMutex
 	cur  *unit.WrappingKey // guarded by mu; nil: empty
 	next *unit.WrappingKey // guarded by mu; nil: empty or not committed
+	// ahead: new blobs are sealed under next already, because every unit of the
+	// service can open them and nothing may be left behind when it is finalized.
+	ahead bool // guarded by mu
 }
 
 // Install takes registers into use. It wipes what it is given.
@@ -39,6 +43,7 @@ func (u *Unit) Install(r Registers) error {
 		}
 	}
 	u.mu.Lock()
+	u.ahead = u.ahead && next != nil && u.next != nil && next.WKID() == u.next.WKID()
 	u.cur, u.next = cur, next
 	u.mu.Unlock()
 	u.keys.purge() // opened under a key that may be gone
@@ -52,13 +57,52 @@ func wrappingKey(master ck.Secret) (*unit.WrappingKey, error) {
 	return unit.NewWrappingKey(master)
 }
 
+// sealing is the key that new blobs and states are sealed under.
+func (r *registers) sealing() (*unit.WrappingKey, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.cur != nil && r.ahead {
+		return r.next, nil
+	}
+	return r.held()
+}
+
 func (r *registers) current() (*unit.WrappingKey, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	return r.held()
+}
+
+// held is the current key. Caller holds r.mu.
+func (r *registers) held() (*unit.WrappingKey, error) {
 	if r.cur == nil {
 		return nil, errNoWrappingKey
 	}
 	return r.cur, nil
+}
+
+// CommittedKey is the pattern of the committed next wrapping key, nil for none.
+func (u *Unit) CommittedKey() []byte {
+	next, err := u.committedNext()
+	if err != nil {
+		return nil
+	}
+	return next.Pattern()
+}
+
+// SealAhead seals new blobs under the committed next key of this pattern from
+// now on. It is nothing that lasts: a restart ends it.
+func (u *Unit) SealAhead(pattern []byte) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.cur != nil && bytes.Equal(u.cur.Pattern(), pattern):
+		return nil // finalized already
+	case u.next == nil || !bytes.Equal(u.next.Pattern(), pattern):
+		return fmt.Errorf("crypto unit %s has not committed the wrapping key %x: %w", u.name, pattern, ck.CKR_IBM_WKID_MISMATCH)
+	}
+	u.ahead = true
+	return nil
 }
 
 var errNoWrappingKey = fmt.Errorf("the crypto unit has no wrapping key: load a master key: %w", ck.CKR_IBM_WK_NOT_INITIALIZED)
@@ -87,78 +131,4 @@ func (r *registers) committedNext() (*unit.WrappingKey, error) {
 		return nil, fmt.Errorf("no new wrapping key is committed: %w", ck.CKR_IBM_WK_NOT_INITIALIZED)
 	}
 	return r.next, nil
-}
-
-// A unit that no domain administers keeps its registers so in its folder: a
-// mark and, for each register, 0 if it is empty, 1 full, 2 full and committed,
-// and its key.
-const registersMark = 'R'
-
-func (r Registers) marshal() []byte {
-	b := []byte{registersMark}
-	for i, key := range []ck.Secret{r.Current, r.Next} {
-		switch {
-		case len(key) == 0:
-			b = append(b, 0)
-		case i == 1 && r.Committed:
-			b = append(append(b, 2), key...)
-		default:
-			b = append(append(b, 1), key...)
-		}
-	}
-	return b
-}
-
-func parseRegisters(b []byte) (r Registers, err error) {
-	if len(b) == 0 || b[0] != registersMark {
-		return r, down("the unit is administered by a domain: open it with that")
-	}
-	b = b[1:]
-	for _, key := range []*ck.Secret{&r.Current, &r.Next} {
-		switch {
-		case len(b) > 0 && b[0] == 0:
-			b = b[1:]
-		case len(b) > unit.LenWrappingKey && b[0] <= 2:
-			r.Committed = b[0] == 2
-			*key, b = append(ck.Secret(nil), b[1:1+unit.LenWrappingKey]...), b[1+unit.LenWrappingKey:]
-		default:
-			return r, down("the unit's registers are damaged: load the master key again")
-		}
-	}
-	return r, nil
-}
-
-// Create makes the state folder of a unit that no domain administers: its
-// master key is set once. Units of one service get the same.
-func Create(dir string, s Secret, master ck.Secret) error {
-	if len(master) != unit.LenWrappingKey {
-		return fmt.Errorf("master key of %d bytes instead of %d: %w", len(master), unit.LenWrappingKey, ck.CKR_ARGUMENTS_BAD)
-	}
-	f, err := MakeFolder(dir, s)
-	if err != nil {
-		return err
-	}
-	state := Registers{Current: master}.marshal()
-	defer clear(state)
-	return f.Save(state)
-}
-
-// Open starts a unit that Create made. Its master key comes from the folder,
-// all else from c.
-func Open(dir string, s Secret, c Config) (*Unit, error) {
-	_, state, err := OpenFolder(dir, s)
-	if err != nil {
-		return nil, fmt.Errorf("crypto unit %s: %w", c.Name, err)
-	}
-	defer clear(state)
-	r, err := parseRegisters(state)
-	if err != nil {
-		return nil, fmt.Errorf("crypto unit %s: %w", c.Name, err)
-	}
-	c.MasterKey = nil
-	u, err := New(c)
-	if err != nil {
-		return nil, err
-	}
-	return u, u.Install(r)
 }

@@ -3,11 +3,14 @@ package soft
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
+	"grep11/server/admin"
 	"grep11/server/unit"
 )
 
@@ -22,14 +25,18 @@ type Config struct {
 	MasterKey ck.Secret
 	// CacheKeys is how many opened keys the unit keeps, 0 for the default.
 	CacheKeys int
+	// Log is for what the unit's administration does; nil: the program's own.
+	Log *slog.Logger
 }
 
 const defaultCacheKeys = 10_000
 
 // Unit is an emulated crypto unit.
 type Unit struct {
-	name string
-	keys *keyCache
+	name     string
+	keys     *keyCache
+	domain   *admin.Domain // nil: a unit in memory
+	auditLog *admin.Log    // of the domain
 	registers
 }
 
@@ -78,4 +85,4 @@ func (u *Unit) GenerateRandom(_ context.Context, n int) ([]byte, error) {
 }
 
 // Close forgets the wrapping keys and all opened keys.
-func (u *Unit) Close() error { return u.Install(Registers{}) }
+func (u *Unit) Close() error { return errors.Join(u.Install(Registers{}), u.auditLog.Close()) }

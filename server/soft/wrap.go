@@ -246,7 +246,7 @@ func (u *Unit) importedPrivate(r *request, plain []byte) (unit.Key, error) {
 	if err := k.take(r, 0); err != nil {
 		return unit.Key{}, err
 	}
-	wk, err := u.current()
+	wk, err := u.sealing()
 	if err != nil {
 		return unit.Key{}, err
 	}

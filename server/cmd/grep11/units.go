@@ -14,8 +14,7 @@ import (
 )
 
 // makeUnits makes the emulated units of a configuration that are not there yet.
-// The first ones get a fresh master key. One that joins others gets a copy of
-// their state, which is sealed under the same key file.
+// The first ones get a fresh master key, and one that joins others gets theirs.
 func makeUnits(c server.Config) error {
 	var present, missing []server.UnitConfig
 	for _, u := range c.Units {
@@ -30,8 +29,11 @@ func makeUnits(c server.Config) error {
 	}
 	if len(present) > 0 {
 		for _, u := range missing {
-			err := os.CopyFS(u.State, os.DirFS(present[0].State))
-			if err := errors.Join(err, os.Chmod(u.State, 0o700)); err != nil {
+			secret, err := u.Secret()
+			if err == nil {
+				err = soft.Join(u.State, present[0].State, secret)
+			}
+			if err != nil {
 				return fmt.Errorf("unit %q: %w", u.Name, err)
 			}
 		}

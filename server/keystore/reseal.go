@@ -1,0 +1,67 @@
+package keystore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"grep11/pkcs11/ck"
+)
+
+// Sealed is a stored key's blob and its place.
+type Sealed struct {
+	Handle ck.ObjectHandle
+	ID     ID
+	Blob   []byte
+}
+
+// Sealed lists the blobs of all tokens after a handle, in the handles' order.
+// Objects without a blob are left out.
+func (s *Store) Sealed(ctx context.Context, after ck.ObjectHandle, limit int) (found []Sealed, err error) {
+	stmt, err := s.db.stmt(`SELECT handle, id, key_blob FROM objects WHERE handle > $1 AND length(key_blob) > 0 ORDER BY handle LIMIT $2`)
+	if err != nil {
+		return nil, explain(err)
+	}
+	rows, err := stmt.QueryContext(ctx, int64(after), limit)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var o Sealed
+		var id []byte
+		if err := rows.Scan((*uint64)(&o.Handle), &id, &o.Blob); err != nil {
+			return nil, explain(err)
+		}
+		if o.ID, err = ParseID(id); err != nil {
+			return nil, err
+		}
+		found = append(found, o)
+	}
+	return found, explain(rows.Err())
+}
+
+// Reseal replaces a key's blob by the same key under another wrapping key, if
+// the blob is still the one it was made of. That changes nothing for the
+// object, so its version stays.
+func (s *Store) Reseal(ctx context.Context, o Sealed, blob []byte) error {
+	if bytes.Equal(o.Blob, blob) || len(blob) == 0 {
+		return fmt.Errorf("object %x: nothing to reseal: %w", o.ID[:], ck.CKR_ARGUMENTS_BAD)
+	}
+	return s.writer.do(ctx, func(t *tx) error {
+		n, err := t.exec(`UPDATE objects SET key_blob = $1 WHERE handle = $2 AND key_blob = $3`, blob, uint64(o.Handle), o.Blob)
+		if err == nil && n != 1 {
+			err = errChanged
+		}
+		if err == nil {
+			t.touch(touchedObject, o.ID)
+		}
+		return err
+	})
+}
+
+var errChanged = fmt.Errorf("the object was changed or destroyed meanwhile: %w", ck.CKR_IBM_GREP11_CONFLICT)
+
+// Changed tells that Reseal found another blob, or none: it is looked at again later.
+func Changed(err error) bool { return errors.Is(err, errChanged) }
