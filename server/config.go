@@ -34,6 +34,8 @@ type Listen struct {
 	Drain       Duration `toml:"drain"`
 	Connections int      `toml:"connections"` // at a time
 	Streams     uint32   `toml:"streams"`     // of one connection at a time
+	// Memory in bytes, above which new requests are refused; 0: half of the machine's.
+	Memory uint64 `toml:"memory"`
 }
 
 // TLS names PEM files; they are read again when they change.

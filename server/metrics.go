@@ -13,8 +13,8 @@ import (
 	"grep11/pkcs11/ck"
 )
 
-// metrics are the server's own, in a registry of their own.
-type metrics struct {
+// serverMetrics are the server's own, in a registry of their own.
+type serverMetrics struct {
 	registry *prometheus.Registry
 	calls    *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -27,8 +27,8 @@ type methodMetrics struct {
 	seconds prometheus.Observer
 }
 
-func newMetrics() *metrics {
-	m := &metrics{
+func newMetrics() *serverMetrics {
+	m := &serverMetrics{
 		registry: prometheus.NewRegistry(),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "grep11_calls_total", Help: "Calls answered, by method and return value.",
@@ -48,7 +48,7 @@ func newMetrics() *metrics {
 	return m
 }
 
-func (m *metrics) count(method string, err error, took time.Duration) {
+func (m *serverMetrics) count(method string, err error, took time.Duration) {
 	r, known := m.ready[method]
 	if known {
 		r.seconds.Observe(took.Seconds())
@@ -61,7 +61,7 @@ func (m *metrics) count(method string, err error, took time.Duration) {
 }
 
 // listen serves /metrics, where an address is configured.
-func (m *metrics) listen(addr string, log *slog.Logger) error {
+func (m *serverMetrics) listen(addr string, log *slog.Logger) error {
 	if addr == "" {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (m *metrics) listen(addr string, log *slog.Logger) error {
 	return nil
 }
 
-func (m *metrics) close() error {
+func (m *serverMetrics) close() error {
 	if m.http == nil {
 		return nil
 	}

@@ -30,7 +30,8 @@ type Server struct {
 	doors   *doors
 	units   *balancer.Balancer
 	ext     *extension
-	metrics *metrics
+	metrics *serverMetrics
+	memory  *memoryGuard
 	faults  faultList
 
 	inside   atomic.Int64 // requests being answered
@@ -70,7 +71,7 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{config: c, log: log, metrics: newMetrics()}
+	s := &Server{config: c, log: log, metrics: newMetrics(), memory: newMemoryGuard(c.Listen.Memory)}
 	var err error
 	if s.doors, err = newDoors(c, log); err != nil {
 		return nil, err
@@ -95,6 +96,7 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.Creds(s.doors),
 		grpc.ForceServerCodecV2(protoCodec),
 		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.InTapHandle(s.memory.tap),
 		grpc.MaxConcurrentStreams(s.config.Listen.Streams),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.WaitForHandlers(true),

@@ -73,6 +73,9 @@ func (s *Server) exchange(stream grpc.ServerStream) error {
 }
 
 func (s *Server) turn(ctx context.Context, stream grpc.ServerStream, c call, refused error) error {
+	if err := s.memory.check(); err != nil {
+		return err
+	}
 	var r extpb.Request
 	in := incoming{into: &r}
 	if err := stream.RecvMsg(&in); err != nil {

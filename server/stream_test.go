@@ -221,6 +221,14 @@ func TestThousandsOfRequestsAtATime(t *testing.T) {
 	}
 }
 
+func TestAFullServerRefuses(t *testing.T) {
+	s := newServer(t, func(c *Config) { c.Listen.Memory = 1 })
+	_, err := pb.NewCryptoClient(inMemory(t, s)).GetMechanismList(t.Context(), &pb.GetMechanismListRequest{})
+	if status.Code(err) != codes.Unavailable {
+		t.Error(err)
+	}
+}
+
 // A stop lets calls finish and does not wait for idle streams.
 func TestStopDrains(t *testing.T) {
 	srv := newServer(t)

@@ -37,14 +37,14 @@ type authority struct {
 	dir  string
 }
 
-func newAuthority(t *testing.T) *authority {
+func newAuthority(t testing.TB) *authority {
 	a := &authority{dir: t.TempDir()}
 	a.cert, a.key = a.issue(t, "ca", "test CA", nil)
 	return a
 }
 
 // issue writes name.pem and name.key.
-func (a *authority) issue(t *testing.T, name, cn string, by *authority) (*x509.Certificate, *ecdsa.PrivateKey) {
+func (a *authority) issue(t testing.TB, name, cn string, by *authority) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -73,7 +73,7 @@ func (a *authority) issue(t *testing.T, name, cn string, by *authority) (*x509.C
 
 func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
 
-func (a *authority) client(t *testing.T, certName string) grpc.DialOption {
+func (a *authority) client(t testing.TB, certName string) grpc.DialOption {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	c := &tls.Config{RootCAs: pool, ServerName: "localhost"}
@@ -88,7 +88,7 @@ func (a *authority) client(t *testing.T, certName string) grpc.DialOption {
 }
 
 // overLoopback serves on the listeners of a configuration.
-func overLoopback(t *testing.T, change func(*Config)) *Server {
+func overLoopback(t testing.TB, change func(*Config)) *Server {
 	t.Helper()
 	s := newServer(t, change)
 	if err := s.listen(); err != nil {

@@ -41,6 +41,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(serveCommand(), devCommand(), tokenCommand(), doctorCommand(), versionCommand())
+	c.AddCommand(serveCommand(), devCommand(), tokenCommand(), unitCommand(), keyCommand(), doctorCommand(), versionCommand())
 	return c
 }

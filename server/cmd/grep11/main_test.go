@@ -68,6 +68,9 @@ func TestTheCommandGetsTheServiceAndGivesItsStatus(t *testing.T) {
 		{"a service that is well", "$SELF doctor", 0, "All is well."},
 		{"the token", "$SELF token list", 0, "dev"},
 		{"a reachable service by token commands", `$SELF token init --label "my own" --so-pin 1234 --pin 5678 && $SELF token list && $SELF token delete --label "my own" && $SELF token list --json`, 0, "my own"},
+		{"the units", "$SELF unit list && $SELF unit list --json", 0, "unit2"},
+		{"the token's objects", "$SELF key list && $SELF key list --json", 0, "[]"},
+		{"a wrong PIN", "$SELF key list --pin 9999", 1, "CKR_PIN_INCORRECT"},
 		{"a token's label only once", "$SELF token init --label dev", 1, "already"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -256,9 +259,11 @@ func TestWrongUsesAreExplained(t *testing.T) {
 }
 
 func TestEveryCommandHasAnExample(t *testing.T) {
-	for _, c := range append(root().Commands(), root().Commands()[0].Commands()...) {
-		if c.Name() != "help" && c.Name() != "completion" && (c.Example == "" || c.Short == "") {
-			t.Errorf("%s has no example", c.CommandPath())
+	for _, c := range root().Commands() {
+		for _, c := range append(c.Commands(), c) {
+			if c.Example == "" || c.Short == "" {
+				t.Errorf("%s has no example", c.CommandPath())
+			}
 		}
 	}
 	output(t, 0, "version")
