@@ -2,7 +2,6 @@ package soft
 
 import (
 	"fmt"
-	"math/big"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -22,8 +21,9 @@ var ecFamily = family{
 	fromPKCS8:  ecFromPKCS8,
 }
 
-// ecPrivate and ecPublic are opened keys on a Weierstrass curve. Signatures are
-// r and s, each as long as the order.
+// ecPrivate and ecPublic are opened keys on a Weierstrass curve. Digests have any
+// length: both engines take the leftmost bits, as many as the order has
+// (FIPS 186-5 6.4.1). Signatures are r and s, each as long as the order.
 type ecPrivate interface {
 	sign(digest []byte) ([]byte, error)
 	// agree gives the X coordinate; point is uncompressed.
@@ -170,21 +170,6 @@ func (c *curve) pointOf(scalar []byte) ([]byte, error) {
 		return goPoint(c, scalar)
 	}
 	return libPoint(c, scalar)
-}
-
-// leftmost reduces a digest of any length to what ECDSA takes (FIPS 186-5 6.4.1):
-// its leftmost bits, as many as the order has.
-func leftmost(digest []byte, orderBits int) []byte {
-	n := (orderBits + 7) / 8
-	if len(digest) <= n {
-		return leftPad(digest, n)
-	}
-	digest = digest[:n]
-	if excess := 8*n - orderBits; excess > 0 {
-		x := new(big.Int).SetBytes(digest)
-		return x.Rsh(x, uint(excess)).FillBytes(make([]byte, n))
-	}
-	return digest
 }
 
 type ecOpened struct {

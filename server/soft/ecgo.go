@@ -49,7 +49,7 @@ func newGoPrivate(c *curve, scalar, _ []byte) (ecPrivate, error) {
 }
 
 func (p *goPrivate) sign(digest []byte) ([]byte, error) {
-	r, s, err := ecdsa.Sign(rand.Reader, p.key, leftmost(digest, p.c.bits))
+	r, s, err := ecdsa.Sign(rand.Reader, p.key, digest)
 	if err != nil {
 		return nil, fmt.Errorf("ECDSA: %v: %w", err, ck.CKR_FUNCTION_FAILED)
 	}
@@ -94,7 +94,7 @@ func newGoPublic(c *curve, point []byte) (ecPublic, error) {
 
 func (p *goPublic) verify(digest, sig []byte) bool {
 	r, s := new(big.Int).SetBytes(sig[:p.c.order]), new(big.Int).SetBytes(sig[p.c.order:])
-	return ecdsa.Verify(p.key, leftmost(digest, p.c.bits), r, s)
+	return ecdsa.Verify(p.key, digest, r, s)
 }
 
 func goPoint(c *curve, scalar []byte) ([]byte, error) {

@@ -46,7 +46,7 @@ func newLibPublic(c *curve, point []byte) (ecPublic, error) {
 }
 
 func (p *libKey) sign(digest []byte) ([]byte, error) {
-	der, err := p.key.Sign(leftmost(digest, p.c.bits))
+	der, err := p.key.Sign(digest)
 	if err != nil {
 		return nil, fmt.Errorf("ECDSA: %v: %w", err, ck.CKR_FUNCTION_FAILED)
 	}
@@ -65,7 +65,7 @@ func halvesOf(der []byte, size int) ([]byte, error) {
 }
 
 func (p *libKey) verify(digest, sig []byte) bool {
-	return p.key.Verify(leftmost(digest, p.c.bits), derOf(sig))
+	return p.key.Verify(digest, derOf(sig))
 }
 
 // derOf is the reverse of halvesOf.
