@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 
 	"grep11/grep11client/wire"
 	"grep11/pkcs11/ck"
+	"grep11/server/access"
 	"grep11/server/unit"
 )
 
@@ -31,6 +33,8 @@ func (s *Server) answer(ctx context.Context, c *call, req proto.Message, refused
 	if err != nil {
 		resp = nil
 		s.logRefusal(ctx, c, err)
+	} else if c.method.audited && s.log.Enabled(ctx, slog.LevelInfo) {
+		s.log.LogAttrs(ctx, slog.LevelInfo, "done", c.who(ctx)...)
 	}
 	s.metrics.count(c.method.name, err, time.Since(start))
 	return resp, err
@@ -67,14 +71,27 @@ func transient(err error) error {
 	return err
 }
 
+// maxCause bounds what a caller can have written to the log.
+const maxCause = 1024
+
 // logRefusal names the cause. Errors hold types and lengths, never values.
 func (s *Server) logRefusal(ctx context.Context, c *call, err error) {
 	level := slog.LevelInfo
 	if unit.Faulty(err) {
 		level = slog.LevelError
 	}
-	s.log.LogAttrs(ctx, level, "refused", slog.String("method", c.method.name), slog.String("peer", c.peer),
-		slog.String("rv", ck.RVOf(err).Error()), slog.String("cause", err.Error()))
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	cause := err.Error()
+	s.log.LogAttrs(ctx, level, "refused", append(c.who(ctx),
+		slog.String("rv", ck.RVOf(err).Error()), slog.String("cause", cause[:min(len(cause), maxCause)]))...)
+}
+
+// who says what was called by whom, for the log.
+func (c *call) who(ctx context.Context) []slog.Attr {
+	return append(make([]slog.Attr, 0, 6), slog.String("method", c.method.name),
+		slog.String("peer", c.peer), slog.String("identity", access.IdentityOf(ctx).Name), slog.String("token", hex.EncodeToString(c.token[:min(len(c.token), 16)])))
 }
 
 // statusOf is the error of a unary call. A caller that is not authenticated

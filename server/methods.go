@@ -20,6 +20,7 @@ import (
 type method struct {
 	name       string // as in the protocol
 	slow       bool   // may keep a crypto unit busy for seconds
+	audited    bool   // logged when it succeeds, too
 	newRequest func() proto.Message
 	run        func(ctx context.Context, c *call, req proto.Message) (proto.Message, error)
 	// responseField is the answer's place on a stream.
@@ -49,6 +50,11 @@ func on[Q, R any, PQ message[Q], PR message[R]](name string, h func(*call, conte
 
 func slow(m *method) *method {
 	m.slow = true
+	return m
+}
+
+func audited(m *method) *method {
+	m.audited = true
 	return m
 }
 
@@ -131,23 +137,23 @@ var services = []struct {
 	}},
 	{&extpb.Token_ServiceDesc, []*method{
 		anybody("ListTokens", (*extension).listTokens),
-		as("InitToken", (*extension).initToken),
-		as("DeleteToken", (*extension).deleteToken),
-		as("InitPin", (*extension).initPin),
-		as("SetPin", (*extension).setPin),
-		perhaps("OpenLogin", (*extension).openLogin),
+		audited(as("InitToken", (*extension).initToken)),
+		audited(as("DeleteToken", (*extension).deleteToken)),
+		audited(as("InitPin", (*extension).initPin)),
+		audited(as("SetPin", (*extension).setPin)),
+		audited(perhaps("OpenLogin", (*extension).openLogin)),
 		anybody("RenewLogin", (*extension).renewLogin),
 		anybody("CloseLogin", (*extension).closeLogin),
 		on("GetService", (*call).GetService),
 	}},
 	{&extpb.KeyStore_ServiceDesc, []*method{
-		as("CreateObject", (*extension).createObject),
+		audited(as("CreateObject", (*extension).createObject)),
 		as("FindObjects", (*extension).findObjects),
 		as("GetObject", (*extension).getObject),
-		as("SetAttributes", (*extension).setAttributes),
-		as("CopyObject", (*extension).copyObject),
-		as("DestroyObject", (*extension).destroyObject),
-		slow(on("MakeKey", (*call).MakeKey)),
+		audited(as("SetAttributes", (*extension).setAttributes)),
+		audited(as("CopyObject", (*extension).copyObject)),
+		audited(as("DestroyObject", (*extension).destroyObject)),
+		audited(slow(on("MakeKey", (*call).MakeKey))),
 	}},
 	{&extpb.Admin_ServiceDesc, []*method{
 		on("ListCryptoUnits", (*call).ListCryptoUnits),

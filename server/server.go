@@ -19,8 +19,12 @@ import (
 	"grep11/server/unit"
 )
 
-// maxMessage bounds a request (grep11-wire 1), with room for the stream's envelope.
-const maxMessage = 64<<20 + 4096
+// maxMessage bounds a request (grep11-wire 1), with room for the stream's
+// envelope. Up to maxReceived it is received, to be refused in GREP11's form.
+const (
+	maxMessage  = 64<<20 + 4096
+	maxReceived = 80 << 20
+)
 
 // Server is one process of the service.
 type Server struct {
@@ -95,7 +99,7 @@ func (s *Server) options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.Creds(s.doors),
 		grpc.ForceServerCodecV2(protoCodec),
-		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxRecvMsgSize(maxReceived),
 		grpc.InTapHandle(s.memory.tap),
 		grpc.MaxConcurrentStreams(s.config.Listen.Streams),
 		grpc.ConnectionTimeout(10 * time.Second),

@@ -83,6 +83,10 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
 	}
+	if n := data.Len(); n > maxMessage {
+		in.err = fmt.Errorf("request of %d bytes is longer than %d: %w", n, maxMessage, ck.CKR_DATA_LEN_RANGE)
+		return nil
+	}
 	if err := c.CodecV2.Unmarshal(data, in.into); err != nil {
 		in.err = unreadable(err)
 	}

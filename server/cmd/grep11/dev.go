@@ -99,7 +99,7 @@ func (d *folder) use(ctx context.Context, s *server.Server, command []string, st
 	if err != nil {
 		return fmt.Errorf("token %q: %w", devToken, err)
 	}
-	env := d.environment(s)
+	env := d.environment()
 	if len(command) > 0 {
 		return runCommand(command, env, signals)
 	}
@@ -119,18 +119,18 @@ func (d *folder) use(ctx context.Context, s *server.Server, command []string, st
 }
 
 // environment is what a program needs to use the service.
-func (d *folder) environment(s *server.Server) []string {
+func (d *folder) environment() []string {
 	env := []string{
 		"PKCS11_MODULE=" + modulePath(),
 		"GREP11_PKCS11_CONFIG=" + d.path("client.toml"),
 		"GREP11_TOKEN=" + devToken,
 		"GREP11_SO_PIN=" + devSOPIN,
 		"GREP11_PIN=" + devPIN,
-		"GREP11_ADDRESS=" + s.Addr(true).String(),
+		"GREP11_ADDRESS=" + d.used.Endpoint(),
 		"GREP11_DIR=" + d.dir,
 	}
-	if a := s.Addr(false); a != nil {
-		env = append(env, "GREP11_PLAINTEXT_ADDRESS="+a.String())
+	if d.used.Plaintext != "" {
+		env = append(env, "GREP11_PLAINTEXT_ADDRESS="+d.used.Plaintext)
 	}
 	return env
 }

@@ -22,6 +22,7 @@ type folder struct {
 	dir  string
 	temp bool     // goes when the service stops
 	lock *os.File // one process at a time
+	used devValues
 	o    devOptions
 }
 
@@ -100,6 +101,7 @@ func (d *folder) start(ctx context.Context, stderr io.Writer) (*server.Server, e
 	if a := s.Addr(false); a != nil {
 		values.Plaintext = a.String()
 	}
+	d.used = values
 	if err := errors.Join(d.write("server.toml", serverTemplate, values), d.write("client.toml", clientTemplate, values)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
