@@ -20,7 +20,7 @@ func (m *Module) Encrypt(ctx context.Context, h ck.SessionHandle, data []byte, o
 
 // EncryptUpdate is C_EncryptUpdate.
 func (m *Module) EncryptUpdate(ctx context.Context, h ck.SessionHandle, data []byte, out *Output) error {
-	return m.in(h, func(s *session) error { return s.cryptPart(ctx, opEncrypt, data, out) })
+	return m.in(h, func(s *session) error { return s.cryptPart(ctx, opEncrypt, data, out, nil) })
 }
 
 // EncryptFinal is C_EncryptFinal.
@@ -40,7 +40,7 @@ func (m *Module) Decrypt(ctx context.Context, h ck.SessionHandle, data []byte, o
 
 // DecryptUpdate is C_DecryptUpdate.
 func (m *Module) DecryptUpdate(ctx context.Context, h ck.SessionHandle, data []byte, out *Output) error {
-	return m.in(h, func(s *session) error { return s.cryptPart(ctx, opDecrypt, data, out) })
+	return m.in(h, func(s *session) error { return s.cryptPart(ctx, opDecrypt, data, out, nil) })
 }
 
 // DecryptFinal is C_DecryptFinal.
@@ -61,8 +61,9 @@ func (s *session) crypt(ctx context.Context, k opKind, data []byte, out *Output)
 
 // cryptPart is an update. What gives no output yet stays here until something
 // does, so that short data and GCM decryption cost one round trip at the end;
-// the latter's plaintext appears only once its tag was right.
-func (s *session) cryptPart(ctx context.Context, k opKind, data []byte, out *Output) error {
+// the latter's plaintext appears only once its tag was right. also, if not nil,
+// sees what went in and what came out, once both are sure.
+func (s *session) cryptPart(ctx context.Context, k opKind, data []byte, out *Output, also func(in, out []byte) error) error {
 	op, err := s.active(k)
 	if err != nil {
 		return err
@@ -80,6 +81,11 @@ func (s *session) cryptPart(ctx context.Context, k opKind, data []byte, out *Out
 	}
 	op.parts = true
 	op.held += len(data) - len(piece)
+	if also != nil {
+		if err := also(data, piece); err != nil {
+			return s.fail(k, err)
+		}
+	}
 	return out.Write(piece)
 }
 
@@ -123,24 +129,4 @@ func (s *session) cryptEnd(ctx context.Context, k opKind, out *Output) error {
 		}
 		return s.inParts(ctx, op, op.buf, nil)
 	})
-}
-
-// DigestEncryptUpdate is C_DigestEncryptUpdate.
-func (m *Module) DigestEncryptUpdate(ctx context.Context, h ck.SessionHandle, data []byte, out *Output) error {
-	return ck.CKR_FUNCTION_NOT_SUPPORTED
-}
-
-// DecryptDigestUpdate is C_DecryptDigestUpdate.
-func (m *Module) DecryptDigestUpdate(ctx context.Context, h ck.SessionHandle, data []byte, out *Output) error {
-	return ck.CKR_FUNCTION_NOT_SUPPORTED
-}
-
-// SignEncryptUpdate is C_SignEncryptUpdate.
-func (m *Module) SignEncryptUpdate(ctx context.Context, h ck.SessionHandle, data []byte, out *Output) error {
-	return ck.CKR_FUNCTION_NOT_SUPPORTED
-}
-
-// DecryptVerifyUpdate is C_DecryptVerifyUpdate.
-func (m *Module) DecryptVerifyUpdate(ctx context.Context, h ck.SessionHandle, data []byte, out *Output) error {
-	return ck.CKR_FUNCTION_NOT_SUPPORTED
 }

@@ -23,6 +23,9 @@ const (
 	opDecrypt
 	opSign
 	opVerify
+	opSignRecover
+	opVerifyRecover
+	opVerifySignature
 	numOps
 )
 
@@ -38,6 +41,10 @@ var opKinds = [numOps]struct {
 	opDecrypt: {op: mech.OpDecrypt, right: ck.CKA_DECRYPT, class: hidden, cancel: ck.CKF_DECRYPT},
 	opSign:    {op: mech.OpSign, right: ck.CKA_SIGN, class: hidden, cancel: ck.CKF_SIGN},
 	opVerify:  {op: mech.OpVerify, right: ck.CKA_VERIFY, class: publics | secrets, cancel: ck.CKF_VERIFY},
+
+	opSignRecover:     {op: mech.OpSign, right: ck.CKA_SIGN_RECOVER, class: privates, cancel: ck.CKF_SIGN_RECOVER},
+	opVerifyRecover:   {op: mech.OpVerify, right: ck.CKA_VERIFY_RECOVER, class: publics, cancel: ck.CKF_VERIFY_RECOVER},
+	opVerifySignature: {op: mech.OpVerify, right: ck.CKA_VERIFY, class: publics | secrets, cancel: ck.CKF_VERIFY},
 }
 
 func (k opKind) String() string { return opKinds[k].op.String() }
@@ -54,7 +61,9 @@ type operation struct {
 	parts  bool // an update was made
 
 	hash  hash.Hash          // what is signed or digested here
-	buf   []byte             // data that was not sent yet
+	buf   []byte             // data that was not sent yet; a digest's beginning
+	long  bool               // buf is not all that was digested
+	sig   []byte             // of C_VerifySignatureInit
 	state grep11client.State // of the service, once data was sent
 	held  int                // bytes of a cipher that have given no output yet
 

@@ -74,7 +74,7 @@ func (s *session) finish(ctx context.Context, op *operation, data, sig []byte, p
 
 func (s *session) localOp(op *operation, data, sig []byte, prehashed bool) ([]byte, error) {
 	k := op.key.publicKey()
-	if op.kind == opVerify {
+	if opKinds[op.kind].op == mech.OpVerify {
 		return nil, k.Verify(op.mech, data, sig, prehashed)
 	}
 	return k.Encrypt(op.mech, data)

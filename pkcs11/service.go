@@ -26,7 +26,6 @@ type service struct {
 	slots  []*slot   // guarded by mu; in the order of ids; never empty
 	failed time.Time // guarded by mu; when the last listing failed
 	reason error     // guarded by mu; why
-	listed bool      // guarded by mu; the service was heard once
 
 	mechanisms []grep11client.MechanismDetail // guarded by mu; nil until asked
 	asked      time.Time                      // guarded by mu
@@ -99,7 +98,6 @@ func (v *service) refresh(ctx context.Context) error {
 		v.failed, v.reason = time.Now(), err
 		return err
 	}
-	v.listed = true
 	if v.label != "" {
 		v.holdOne(tokens)
 	} else {
@@ -198,7 +196,7 @@ func (v *service) mechanismInfo(ctx context.Context, t ck.MechanismType) (ck.Mec
 	}
 	for _, d := range details {
 		if d.Type == t {
-			return d.Info, nil
+			return withRecovery(d), nil
 		}
 	}
 	return ck.MechanismInfo{}, fmt.Errorf("%v: %w", t, ck.CKR_MECHANISM_INVALID)

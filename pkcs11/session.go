@@ -141,17 +141,13 @@ func (s *session) cancelAll() {
 	s.search = nil
 }
 
-// GetOperationState is C_GetOperationState.
-func (m *Module) GetOperationState(ctx context.Context, h ck.SessionHandle, out *Output) error {
-	return ck.CKR_FUNCTION_NOT_SUPPORTED
-}
-
-// SetOperationState is C_SetOperationState.
-func (m *Module) SetOperationState(ctx context.Context, h ck.SessionHandle, state []byte, encryption, authentication ck.ObjectHandle) error {
-	return ck.CKR_FUNCTION_NOT_SUPPORTED
-}
-
-// GetSessionValidationFlags is C_GetSessionValidationFlags.
+// GetSessionValidationFlags is C_GetSessionValidationFlags. No validation was
+// made of the module: no flag is set.
 func (m *Module) GetSessionValidationFlags(ctx context.Context, h ck.SessionHandle, kind uint64) (ck.Flags, error) {
-	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED
+	return 0, m.in(h, func(*session) error {
+		if kind != ck.CKS_LAST_VALIDATION_OK {
+			return fmt.Errorf("validation flags of type %d: %w", kind, ck.CKR_ARGUMENTS_BAD)
+		}
+		return nil
+	})
 }

@@ -22,6 +22,7 @@ type slot struct {
 	info         grep11client.TokenInfo // guarded by mu; no ID: not initialised
 	tok          *grep11client.Token    // guarded by mu; nil until a token is known
 	open, openRW int                    // guarded by mu; sessions
+	event, seen  bool                   // guarded by mu; a token came or went since one was first seen
 	user         logged                 // guarded by mu
 	login        int                    // guarded by mu; changes with user
 }
@@ -47,12 +48,13 @@ func (l *slot) hold(info grep11client.TokenInfo) {
 		l.present = false
 		return
 	}
-	if string(l.info.ID) != string(info.ID) || l.tok == nil {
+	if !l.seen || string(l.info.ID) != string(info.ID) {
 		l.tok, l.user = nil, loggedNobody
 		if len(info.ID) > 0 {
 			l.tok = l.service.client.Token(info.ID)
 		}
 		l.objects.clear()
+		l.event, l.seen = l.seen, true
 	}
 	l.present, l.info = true, info
 }
@@ -61,6 +63,7 @@ func (l *slot) hold(info grep11client.TokenInfo) {
 func (l *slot) remove() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.event = l.event || l.present
 	l.present = false
 }
 
@@ -290,9 +293,4 @@ func (m *Module) InitToken(ctx context.Context, id ck.SlotID, pin ck.Secret, lab
 	l.objects.clear()
 	l.service.changed()
 	return nil
-}
-
-// WaitForSlotEvent is C_WaitForSlotEvent.
-func (m *Module) WaitForSlotEvent(ctx context.Context, dontBlock bool) (ck.SlotID, error) {
-	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED
 }

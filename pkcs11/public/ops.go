@@ -228,3 +228,41 @@ func verifyEdwards(k *Key, m mech.Mechanism, _ crypto.Hash, data, sig []byte) er
 	}
 	return nil
 }
+
+// Recover gives the data in an RSA signature with CKM_RSA_PKCS or CKM_RSA_X_509.
+func (k *Key) Recover(m mech.Mechanism, sig []byte) ([]byte, error) {
+	if k == nil || k.rsa == nil {
+		return nil, fmt.Errorf("recover %v: %w", m, ck.CKR_KEY_TYPE_INCONSISTENT)
+	}
+	if len(sig) != k.rsa.Size() {
+		return nil, fmt.Errorf("signature of %d bytes instead of %d: %w", len(sig), k.rsa.Size(), ck.CKR_SIGNATURE_LEN_RANGE)
+	}
+	if !k.below(sig) {
+		return nil, invalid(m)
+	}
+	block := k.power(sig)
+	if m.Type == ck.CKM_RSA_X_509 {
+		return block, nil
+	}
+	data, ok := unpadType1(block)
+	if !ok {
+		return nil, invalid(m)
+	}
+	return data, nil
+}
+
+// unpadType1 takes the padding of signatures off: 0, 1, eight or more 255s, 0
+// (RFC 8017 §9.2).
+func unpadType1(block []byte) ([]byte, bool) {
+	if len(block) < lenPKCS1 || block[0] != 0 || block[1] != 1 {
+		return nil, false
+	}
+	end := 2
+	for end < len(block) && block[end] == 0xff {
+		end++
+	}
+	if end < 10 || end == len(block) || block[end] != 0 {
+		return nil, false
+	}
+	return block[end+1:], true
+}
