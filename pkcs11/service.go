@@ -126,12 +126,13 @@ func (v *service) holdOne(tokens []grep11client.TokenInfo) {
 // holdAll gives each token the slot of its number, and the next number to the
 // token that is still to be made. Caller holds v.mu.
 func (v *service) holdAll(tokens []grep11client.TokenInfo, next uint64) {
+	tokens = append(slices.Clone(tokens), grep11client.TokenInfo{Number: next})
 	for _, l := range v.slots {
 		if !slices.ContainsFunc(tokens, func(t grep11client.TokenInfo) bool { return v.id(t.Number) == l.id }) {
 			l.remove()
 		}
 	}
-	for _, t := range append(slices.Clone(tokens), grep11client.TokenInfo{Number: next}) {
+	for _, t := range tokens {
 		v.slotAt(v.id(t.Number)).hold(t)
 	}
 	v.slots = slices.DeleteFunc(v.slots, (*slot).gone)
