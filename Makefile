@@ -37,7 +37,7 @@ test: build
 	@build/deps.sh test
 	@rm -f $(OUT)/consumers.txt
 	$(GO) test -race $$($(GO) list ./... | grep -v /conformance)
-	$(if $(wildcard server/cmd/grep11/*.go),$(GO) test -count=1 -timeout 20m ./conformance/...)
+	$(if $(wildcard server/cmd/grep11/*.go),$(GO) test -count=1 -p 1 -timeout 20m ./conformance/...)
 	@test ! -e $(OUT)/consumers.txt || cat $(OUT)/consumers.txt
 
 check:

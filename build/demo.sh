@@ -66,6 +66,7 @@ run openssl req -new -x509 -days 7 "${engine[@]}" -addext subjectAltName=DNS:loc
 say "4. nginx serves TLS with the key: a master process and 2 workers, which it forks
    after the library was loaded."
 cat >nginx.conf <<CONF
+$([ "$(id -u)" != 0 ] || echo "user root;")
 pid nginx.pid;
 error_log error.log;
 worker_processes 2;

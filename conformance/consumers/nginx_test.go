@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -40,18 +41,37 @@ func startNginx(t *testing.T) *webServer {
 		pem, _ := os.ReadFile(s.path(file))
 		w.roots.AppendCertsFromPEM(pem)
 	}
-	s.snippet(t, "nginx.conf", "127.0.0.1:8443", w.address, "worker_processes 4;", "worker_processes 4;"+s.keepEnv())
+	s.snippet(t, "nginx.conf", "127.0.0.1:8443", w.address, "user www-data;", s.workersUser(t))
 	w.run(t)
 	return w
 }
 
-// keepEnv lets SoftHSM2 find its token: it knows no configuration but by an
-// environment variable, which nginx clears. Ours needs nothing of the kind.
-func (s *service) keepEnv() string {
+// workersUser lets nginx's workers, whom a master that is root makes somebody
+// else, read what they need. SoftHSM2's files are for one user only, and its
+// configuration is known by an environment variable that nginx must keep.
+func (s *service) workersUser(t *testing.T) string {
 	if s.config == "" {
-		return "\nenv SOFTHSM2_CONF;"
+		return "user root;\nenv SOFTHSM2_CONF;"
 	}
-	return ""
+	if os.Geteuid() != 0 {
+		return ""
+	}
+	group, err := user.LookupGroup("www-data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gid, _ := strconv.Atoi(group.Gid)
+	for dir := filepath.Dir(s.config); dir != os.TempDir(); dir = filepath.Dir(dir) {
+		err = errors.Join(err, os.Chown(dir, -1, gid), os.Chmod(dir, 0o750))
+	}
+	for _, file := range []string{"client.toml", "ca.pem", "client.pem", "client.key"} {
+		path := filepath.Join(filepath.Dir(s.config), file)
+		err = errors.Join(err, os.Chown(path, -1, gid), os.Chmod(path, 0o640))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "user www-data;"
 }
 
 // run starts nginx as its users do: it goes to the background by itself, so
