@@ -60,7 +60,7 @@ func (s *session) template(p purpose, t ck.Template) (ck.Template, ck.ObjectClas
 		return nil, 0, err
 	}
 	out, err := s.checked(p, ck.ObjectClass(class), kind, t)
-	return out, ck.ObjectClass(class), err
+	return withUsual(ck.ObjectClass(class), ck.KeyType(kind), out), ck.ObjectClass(class), err
 }
 
 // checked is template for an object whose class and type are known otherwise.
