@@ -1,5 +1,6 @@
 package main
 
+// #include <stdlib.h>
 // #include <string.h>
 // #include "engine.h"
 import "C"
@@ -64,13 +65,22 @@ func initArgs(a *C.CK_C_INITIALIZE_ARGS) (string, error) {
 	return C.GoString((*C.char)(a.pReserved)), nil
 }
 
+// getenv asks C. Go's copy is of the environment that the process began with:
+// what the application has set since is not in it, and programs such as nginx
+// write over the place it is read from.
+func getenv(name string) string {
+	n := C.CString(name)
+	defer C.free(unsafe.Pointer(n))
+	return C.GoString(C.getenv(n))
+}
+
 func newModule(reserved string) (m *pkcs11.Module, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s: %w", p, debug.Stack(), ck.CKR_GENERAL_ERROR)
 		}
 	}()
-	return pkcs11.New(reserved)
+	return pkcs11.New(reserved, getenv)
 }
 
 //export go_C_Finalize

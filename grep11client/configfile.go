@@ -62,15 +62,18 @@ const (
 // FindConfig gives the path of the configuration: named in C_Initialize's
 // reserved string ("config=PATH" or a bare path) or in the environment, and
 // else the user's or the system's where it exists. Empty: there is none.
-func FindConfig(reserved string) string {
+//
+// getenv is os.Getenv, or the process's own where Go's copy of the environment,
+// made when the process began, does not count: in a shared library.
+func FindConfig(reserved string, getenv func(string) string) string {
 	if path := strings.Trim(strings.TrimPrefix(strings.TrimSpace(reserved), "config="), `"'`); path != "" {
 		return path
 	}
-	if path := os.Getenv(envConfig); path != "" {
+	if path := getenv(envConfig); path != "" {
 		return path
 	}
 	paths := []string{systemConfig}
-	if dir, err := os.UserConfigDir(); err == nil { // $XDG_CONFIG_HOME, or its default
+	if dir := userConfig(getenv); filepath.IsAbs(dir) {
 		paths = append([]string{filepath.Join(dir, "grep11", "client.toml")}, paths...)
 	}
 	for _, path := range paths {
@@ -79,6 +82,14 @@ func FindConfig(reserved string) string {
 		}
 	}
 	return ""
+}
+
+// userConfig is the folder of the user's configuration files.
+func userConfig(getenv func(string) string) string {
+	if dir := getenv("XDG_CONFIG_HOME"); dir != "" {
+		return dir
+	}
+	return filepath.Join(getenv("HOME"), ".config")
 }
 
 // duration is written as "10s" or "2m".

@@ -93,17 +93,17 @@ func TestFindConfig(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", dir)
 	t.Setenv(envConfig, "")
 	user := filepath.Join(dir, "grep11", "client.toml")
-	if got := FindConfig(""); got != "" && got != systemConfig {
+	if got := FindConfig("", os.Getenv); got != "" && got != systemConfig {
 		t.Errorf("found %q where there is none", got)
 	}
 	_ = os.MkdirAll(filepath.Dir(user), 0o700)
 	_ = os.WriteFile(user, nil, 0o600)
-	if got := FindConfig(""); got != user {
+	if got := FindConfig("", os.Getenv); got != user {
 		t.Errorf("the user's file is %q", got)
 	}
 	t.Setenv(envConfig, "/env.toml")
 	for reserved, want := range map[string]string{"": "/env.toml", "config=/a b.toml": "/a b.toml", "/bare": "/bare", `config="/q"`: "/q"} {
-		if got := FindConfig(reserved); got != want {
+		if got := FindConfig(reserved, os.Getenv); got != want {
 			t.Errorf("%q finds %q", reserved, got)
 		}
 	}

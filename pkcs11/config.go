@@ -23,8 +23,8 @@ type settings struct {
 
 // loadSettings finds and reads the configuration. Of a file that is wrong its
 // path and [log] come back beside the error.
-func loadSettings(reserved string) (settings, error) {
-	path := grep11client.FindConfig(ours(reserved))
+func loadSettings(reserved string, getenv func(string) string) (settings, error) {
+	path := grep11client.FindConfig(ours(reserved), getenv)
 	if path == "" {
 		return settings{}, nil
 	}

@@ -24,10 +24,11 @@ type Module struct {
 	ended    chan struct{} // closed by Finalize
 }
 
-// New is C_Initialize; reserved is the text at pReserved. It sends nothing, and
+// New is C_Initialize; reserved is the text at pReserved, getenv reads the
+// process's environment. It sends nothing, and
 // never fails for a configuration that is missing or wrong: the slots then say so.
-func New(reserved string) (*Module, error) {
-	c, err := loadSettings(reserved)
+func New(reserved string, getenv func(string) string) (*Module, error) {
+	c, err := loadSettings(reserved, getenv)
 	m := &Module{
 		file: c.file, sessions: newTable[ck.SessionHandle, *session](0), ended: make(chan struct{}),
 	}

@@ -102,7 +102,7 @@ func (s *stack) configured(text string) *pkcs11.Module {
 		s.t.Fatal(err)
 	}
 	f.Close()
-	m, err := pkcs11.New("config=" + f.Name())
+	m, err := pkcs11.New("config="+f.Name(), os.Getenv)
 	if err != nil {
 		s.t.Fatal(err)
 	}

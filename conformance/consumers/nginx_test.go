@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -56,21 +55,7 @@ func (s *service) workersUser(t *testing.T) string {
 	if os.Geteuid() != 0 {
 		return ""
 	}
-	group, err := user.LookupGroup("www-data")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gid, _ := strconv.Atoi(group.Gid)
-	for dir := filepath.Dir(s.config); dir != os.TempDir(); dir = filepath.Dir(dir) {
-		err = errors.Join(err, os.Chown(dir, -1, gid), os.Chmod(dir, 0o750))
-	}
-	for _, file := range []string{"client.toml", "ca.pem", "client.pem", "client.key"} {
-		path := filepath.Join(filepath.Dir(s.config), file)
-		err = errors.Join(err, os.Chown(path, -1, gid), os.Chmod(path, 0o640))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.shareWith(t, "www-data")
 	return "user www-data;"
 }
 

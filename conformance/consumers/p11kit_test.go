@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,16 +10,22 @@ import (
 )
 
 // p11Kit registers the library for the user by a module file, as README says.
+// p11-kit looks for those of users only, not of root.
 func (s *service) p11Kit(t *testing.T) {
 	t.Helper()
+	s.unprivileged(t)
+	text, err := os.ReadFile(s.snippet(t, "grep11.module"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "home/.config/pkcs11/modules/grep11.module", string(text))
+	err = filepath.WalkDir(s.path("home"), func(path string, d os.DirEntry, err error) error {
+		return errors.Join(err, os.Chmod(path, 0o755))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	home := s.path("home")
-	modules := filepath.Join(home, ".config/pkcs11/modules")
-	if err := os.MkdirAll(modules, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(s.snippet(t, "grep11.module"), filepath.Join(modules, "grep11.module")); err != nil {
-		t.Fatal(err)
-	}
 	s.env = append(s.env, "HOME="+home, "XDG_CONFIG_HOME="+home+"/.config", "GNUTLS_PIN="+s.pin, "GNUTLS_SO_PIN="+s.soPIN)
 }
 
@@ -44,6 +51,9 @@ func TestGnuTLS(t *testing.T) {
 // beside it.
 func (s *service) gnuTLSCertificate(t *testing.T, label, token string) {
 	template := s.write(t, label+".tmpl", "cn = "+label+"\nca\ncert_signing_key\nexpiration_days = 30\n")
+	if err := os.Chmod(template, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	s.run(t, "certtool", "--generate-self-signed", "--template", template, "--load-privkey", s.uri(label, "private"),
 		"--outfile", label+".pem")
 	wants(t, s.run(t, "certtool", "--verify", "--load-ca-certificate", label+".pem", "--infile", label+".pem"), "Verified. The certificate is trusted.")

@@ -2,12 +2,15 @@ package consumers
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,6 +28,7 @@ type service struct {
 	token, soPIN, pin string
 	dir               string   // scratch, and the service's state
 	env               []string // what a program needs beside os.Environ
+	as                []string // the command that runs programs as another user
 
 	listen string
 	server *exec.Cmd // nil while it does not run
@@ -186,6 +190,48 @@ func (s *service) snippet(t *testing.T, name string, more ...string) string {
 		changed = strings.ReplaceAll(changed, "x-init-reserved", "# x-init-reserved")
 	}
 	return s.write(t, name, changed)
+}
+
+// shareWith lets a group's members use the service and the test's folder.
+func (s *service) shareWith(t *testing.T, name string) (gid int) {
+	t.Helper()
+	group, err := user.LookupGroup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gid, _ = strconv.Atoi(group.Gid)
+	share := func(path string, mode os.FileMode) {
+		err = errors.Join(err, os.Chown(path, -1, gid), os.Chmod(path, mode))
+	}
+	for _, dir := range []string{filepath.Dir(s.config), s.dir, filepath.Dir(s.dir)} {
+		share(dir, 0o770)
+	}
+	for _, file := range []string{"client.toml", "ca.pem", "client.pem", "client.key"} {
+		share(filepath.Join(filepath.Dir(s.config), file), 0o640)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gid
+}
+
+// unprivileged makes the service's later programs run as an ordinary user, for
+// those that treat root differently. Nothing to do where the test is one itself.
+func (s *service) unprivileged(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 || s.config == "" { // SoftHSM2's module file is the system's
+		return
+	}
+	gid := s.shareWith(t, "www-data")
+	text, err := os.ReadFile(s.module) // it may lie where only root reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.module = s.write(t, "libgrep11-pkcs11.so", string(text))
+	s.as = []string{"setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups"}
+	if err := errors.Join(os.Chown(s.module, -1, gid), os.Chmod(s.module, 0o750)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // path names a file in the service's folder.

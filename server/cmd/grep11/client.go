@@ -26,7 +26,7 @@ func (f *clientFlags) add(c *cobra.Command) {
 
 // file reads the configuration that the library would read.
 func (f *clientFlags) file() (*grep11client.File, error) {
-	path := grep11client.FindConfig(f.config)
+	path := grep11client.FindConfig(f.config, os.Getenv)
 	if path == "" {
 		return nil, errors.New("no client configuration: set GREP11_PKCS11_CONFIG, or write ~/.config/grep11/client.toml or /etc/grep11/client.toml")
 	}
