@@ -72,7 +72,7 @@ func TestConfigurations(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", dir)
 	t.Setenv("GREP11_PKCS11_CONFIG", "")
 	ctx := t.Context()
-	m, err := pkcs11.New("")
+	m, err := pkcs11.New("", os.Getenv)
 	wants(t, "none", err, nil)
 	if _, e := os.Stat("/etc/grep11/client.toml"); os.IsNotExist(e) {
 		if ids, err := m.GetSlotList(ctx, false); err != nil || len(ids) != 0 || m.ConfigFile() != "" {
@@ -86,7 +86,7 @@ func TestConfigurations(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m, err = pkcs11.New("config=" + path)
+	m, err = pkcs11.New("config="+path, os.Getenv)
 	wants(t, "a wrong file is no error", err, nil)
 	if ids, err := m.GetSlotList(ctx, false); err != nil || len(ids) != 1 {
 		t.Errorf("slots %v, %v", ids, err)
