@@ -13,7 +13,7 @@ demo="$build opensc libengine-pkcs11-openssl openssl nginx"
 generate="protobuf-compiler"
 check="$build $generate git"
 bench="$build softhsm2 p11-kit p11-kit-modules openssl"
-test="$demo $bench $generate git openjdk-17-jdk-headless openssh-client gnutls-bin libnss3-tools"
+test="$demo $bench $generate git openjdk-17-jdk-headless openssh-client gnutls-bin libnss3-tools postgresql"
 
 case ${1:-} in
 build) want=$build ;;

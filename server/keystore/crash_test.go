@@ -65,7 +65,7 @@ func writeUntilKilled(path string) {
 func runAndKill(t *testing.T, path string, answers int) map[string]ck.ObjectHandle {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childStore+"="+path)
+	cmd.Env = append(os.Environ(), childStore+"="+dsnOf(t, path))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -166,11 +166,7 @@ func (s *Store) scan(ctx context.Context, tok Token, marks []mark, p *page, limi
 	for _, m := range marks {
 		args = append(args, m[:])
 	}
-	stmt, err := s.db.stmt(findSQL(len(marks)))
-	if err != nil {
-		return 0, err
-	}
-	rows, err := stmt.Query(append(args, limit)...)
+	rows, err := s.db.rows(ctx, findSQL(len(marks)), append(args, limit)...)
 	if err != nil {
 		return 0, err
 	}

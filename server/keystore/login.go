@@ -113,8 +113,8 @@ func (s *Store) Login(ctx context.Context, id ID) (Login, error) {
 		l := Login{ID: id}
 		var token []byte
 		var until int64
-		err := s.db.row(`SELECT t.id, l.role, l.until FROM logins l, tokens t WHERE l.id = $1 AND t.number = l.token`,
-			id[:]).Scan(&token, (*uint64)(&l.User), &until)
+		err := s.db.row(ctx, `SELECT t.id, l.role, l.until FROM logins l, tokens t WHERE l.id = $1 AND t.number = l.token`,
+			id[:])(&token, (*uint64)(&l.User), &until)
 		if err != nil {
 			return l, false, noLogin(err)
 		}

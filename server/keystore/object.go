@@ -46,7 +46,7 @@ const (
 	selectFound  = `SELECT o.handle, o.id, o.version, o.private, o.attributes, NULL `
 )
 
-func scanObject(token ID, scan func(...any) error) (*Object, error) {
+func scanObject(token ID, scan scanner) (*Object, error) {
 	o := &Object{Token: token}
 	var id, attributes []byte
 	err := scan((*uint64)(&o.Handle), &id, &o.Version, &o.Private, &attributes, &o.Blob)
@@ -75,8 +75,7 @@ func (s *Store) Object(ctx context.Context, token, id ID) (*Object, error) {
 		if err != nil {
 			return nil, false, err
 		}
-		row := s.db.row(selectObject+`WHERE o.id = $1 AND o.token = $2`, id[:], tok.Number)
-		o, err := scanObject(token, row.Scan)
+		o, err := scanObject(token, s.db.row(ctx, selectObject+`WHERE o.id = $1 AND o.token = $2`, id[:], tok.Number))
 		if err != nil {
 			return nil, false, noObject(id[:], err)
 		}
@@ -103,7 +102,7 @@ func (s *Store) ObjectByHandle(ctx context.Context, token ID, h ck.ObjectHandle)
 		return nil, err
 	}
 	var id []byte
-	err = s.db.row(`SELECT id FROM objects WHERE handle = $1 AND token = $2`, int64(h), tok.Number).Scan(&id)
+	err = s.db.row(ctx, `SELECT id FROM objects WHERE handle = $1 AND token = $2`, int64(h), tok.Number)(&id)
 	if err != nil {
 		return nil, noObject(uint64(h), err)
 	}

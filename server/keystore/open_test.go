@@ -40,10 +40,10 @@ func TestOpenRefuses(t *testing.T) {
 		}, "no SQLite database"},
 		{"another program's database", func(t *testing.T, path string) {
 			mustExec(t, path, `CREATE TABLE songs (title TEXT)`)
-		}, "not a key store of this service"},
+		}, "not a key store that"},
 		{"a service table of another program", func(t *testing.T, path string) {
 			mustExec(t, path, `CREATE TABLE service (format TEXT, version BIGINT, seal_key BLOB)`)
-		}, "not a key store of this service"},
+		}, "not a key store that"},
 		{"a store of a newer server", func(t *testing.T, path string) {
 			open(t, path).Close()
 			mustExec(t, path, `UPDATE service SET version = version + 1`)

@@ -27,11 +27,10 @@ const (
 
 // Result gives the first answer to a request, if there was one.
 func (s *Store) Result(ctx context.Context, r Request) (result []byte, done bool, err error) {
-	row := s.db.row(`SELECT result, method, token FROM requests WHERE id = $1`, r.ID[:])
-	return r.scan(row.Scan)
+	return r.scan(s.db.row(ctx, `SELECT result, method, token FROM requests WHERE id = $1`, r.ID[:]))
 }
 
-func (r Request) scan(scan func(...any) error) ([]byte, bool, error) {
+func (r Request) scan(scan scanner) ([]byte, bool, error) {
 	var result, token []byte
 	var method string
 	err := scan(&result, &method, &token)

@@ -12,10 +12,12 @@ const (
 // numbered placeholders in the order of their numbers, which every database
 // here understands.
 type dialect struct {
-	bytes   string // the type of byte strings
-	handles string // a column of ascending numbers that are never used again
-	tree    string // after a table that is nothing but its primary key
-	begin   string // starts a transaction that will write
+	bytes   string   // the type of byte strings
+	handles string   // a column of ascending numbers that are never used again
+	tree    string   // after a table that is nothing but its primary key
+	begin   []string // starts a transaction that alone may write
+	tables  string   // counts the tables that are there
+	tell    string   // tells the other servers what changed; empty: there are none
 }
 
 func (d dialect) ddl() string {

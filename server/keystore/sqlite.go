@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,7 +18,8 @@ var sqliteDialect = dialect{
 	bytes:   "BLOB",
 	handles: "INTEGER PRIMARY KEY AUTOINCREMENT",
 	tree:    "WITHOUT ROWID",
-	begin:   "BEGIN IMMEDIATE",
+	begin:   []string{"BEGIN IMMEDIATE"},
+	tables:  "SELECT count(*) FROM sqlite_master",
 }
 
 // readers is how many connections search at the same time.
@@ -27,10 +27,10 @@ const readers = 8
 
 // openSQLite opens the file for its one writer and its readers. The caches
 // above hold what the file says, so a second process is kept out.
-func openSQLite(path string) (*database, error) {
+func openSQLite(_ context.Context, path string) (*database, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("key store: %w", err)
+		return nil, err
 	}
 	lock, err := lockFile(path + ".lock")
 	if err != nil {
@@ -39,7 +39,7 @@ func openSQLite(path string) (*database, error) {
 	// SQLite gives its -wal and -shm files the mode of this one.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("key store: %w", err), lock.Close())
+		return nil, errors.Join(err, lock.Close())
 	}
 	db := &database{dialect: sqliteDialect, release: lock.Close}
 	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
@@ -59,12 +59,12 @@ func openFile(path string, connections int, option string) (*sql.DB, error) {
 		"?mode=rw&_journal_mode=WAL&_synchronous=FULL&_busy_timeout=10000&_cache_size=-16384&" + option
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
-		return nil, fmt.Errorf("key store %s: %w", path, err)
+		return nil, err
 	}
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	if err := db.PingContext(context.Background()); err != nil {
-		return nil, errors.Join(fmt.Errorf("key store %s: %w", path, explain(err)), db.Close())
+		return nil, errors.Join(explain(err), db.Close())
 	}
 	return db, nil
 }
@@ -73,38 +73,20 @@ func openFile(path string, connections int, option string) (*sql.DB, error) {
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("key store: %w", err)
+		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("key store %s is in use by another server: stop that one, or share a PostgreSQL store", path), f.Close())
+		return nil, errors.Join(errors.New("it is in use by another server: stop that one, or share a PostgreSQL store"), f.Close())
 	}
 	return f, nil
 }
 
-// failures says what a SQLite error means for the caller, and what to do.
-var failures = map[sqlite3.ErrNo]struct {
-	rv   ck.RV
-	text string
-}{
+// sqliteFailures says what a SQLite error means for the caller, and what to do.
+var sqliteFailures = map[sqlite3.ErrNo]failure{
 	sqlite3.ErrNotADB:   {ck.CKR_DEVICE_ERROR, "the file is no SQLite database: name another file, or move this one away"},
 	sqlite3.ErrCorrupt:  {ck.CKR_DEVICE_ERROR, "the database is damaged: restore it from a backup"},
 	sqlite3.ErrFull:     {ck.CKR_DEVICE_MEMORY, "the disk is full: make room"},
 	sqlite3.ErrReadonly: {ck.CKR_DEVICE_ERROR, "the file may not be written: check its owner and mode"},
 	sqlite3.ErrCantOpen: {ck.CKR_DEVICE_ERROR, "the file cannot be opened: check the folder's owner and mode"},
 	sqlite3.ErrIoErr:    {ck.CKR_DEVICE_ERROR, "the disk reports an error: check it, and the space left"},
-}
-
-// explain gives a database error its RV. Errors that have one keep it.
-func explain(err error) error {
-	var rv ck.RV
-	if err == nil || errors.As(err, &rv) {
-		return err
-	}
-	var e sqlite3.Error
-	if errors.As(err, &e) {
-		if f, ok := failures[e.Code]; ok {
-			return fmt.Errorf("%s (%v): %w", f.text, err, f.rv)
-		}
-	}
-	return fmt.Errorf("%v: %w", err, ck.CKR_DEVICE_ERROR)
 }

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
 
 	"grep11/pkcs11/ck"
 )
@@ -14,9 +13,10 @@ import (
 // Store is an open key store. All methods may be called by many goroutines.
 // A change is durable when its method returned nil.
 type Store struct {
-	db      *database
-	writer  *writer
-	sealKey ck.Secret // immutable
+	db       *database
+	writer   *writer
+	listener *listener // nil where no other server can change the store
+	sealKey  ck.Secret // immutable
 
 	tokens  *cache[ID, Token]
 	objects *cache[ID, *Object]
@@ -31,60 +31,21 @@ const (
 	maxCached     = 16 << 10
 )
 
-// database is an open database: one connection that writes, several that read.
-type database struct {
-	dialect
-	write, read *sql.DB
-	release     func() error
-
-	stmts sync.Map // of read's prepared statements, by their text
-}
-
-// stmt prepares a query once. Queries here are short and read few rows, so
-// they run to their end: a driver watches a context at a price.
-func (d *database) stmt(query string) (*sql.Stmt, error) {
-	if s, ok := d.stmts.Load(query); ok {
-		return s.(*sql.Stmt), nil
-	}
-	s, err := d.read.Prepare(query)
-	if err != nil {
-		return nil, err
-	}
-	if first, taken := d.stmts.LoadOrStore(query, s); taken {
-		return first.(*sql.Stmt), s.Close()
-	}
-	return s, nil
-}
-
-// row runs a query for one row.
-func (d *database) row(query string, args ...any) *sql.Row {
-	s, err := d.stmt(query)
-	if err != nil {
-		return d.read.QueryRow(query, args...) // with the same error in it
-	}
-	return s.QueryRow(args...)
-}
-
-func (d *database) close() error {
-	var errs []error
-	for _, db := range []*sql.DB{d.read, d.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
-	}
-	return errors.Join(append(errs, d.release())...)
-}
-
-// Open opens the store at dsn, a file path, and makes it where there is none.
-// A store that is damaged, foreign or of a newer version is refused.
+// Open opens the store at dsn: the path of a SQLite file, which is made where
+// there is none, or the postgres:// address of a database that several servers
+// may share. A store that is damaged, foreign or of a newer version is refused.
 func Open(ctx context.Context, dsn string) (*Store, error) {
-	db, err := openSQLite(dsn)
+	name, open := dsn, openSQLite
+	if isPostgres(dsn) {
+		name, open = postgresName(dsn), openPostgres
+	}
+	db, err := open(ctx, dsn)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("key store %s: %w", name, err)
 	}
 	key, err := prepare(ctx, db)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("key store %s: %w", dsn, explain(err)), db.close())
+		return nil, errors.Join(fmt.Errorf("key store %s: %w", name, explain(err)), db.close())
 	}
 	s := &Store{
 		db: db, sealKey: key,
@@ -93,12 +54,19 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 		logins:  newCache[ID, Login](cachedLogins),
 	}
 	s.writer = startWriter(db, s.forget)
+	if db.shared != "" {
+		s.listener = startListener(db.shared, s.writer.self, s.forget)
+		s.tokens.sure, s.objects.sure, s.logins.sure = s.listener.sure, s.listener.sure, s.listener.sure
+	}
 	return s, nil
 }
 
 // Close ends the writer after the changes that were already handed in.
 func (s *Store) Close() error {
 	s.writer.stop()
+	if s.listener != nil {
+		s.listener.stop()
+	}
 	return s.db.close()
 }
 
@@ -124,14 +92,27 @@ func (s *Store) forget(what []touched) {
 }
 
 // prepare makes the schema in an empty database, and checks that of any other.
-func prepare(ctx context.Context, db *database) (ck.Secret, error) {
+// Of servers that start together on an empty database, one makes the schema;
+// the others fail at that, and find it there when they look again.
+func prepare(ctx context.Context, db *database) (key ck.Secret, err error) {
+	for range 3 {
+		if key, err = db.prepare(ctx); err == nil || errors.Is(err, errForeign) {
+			break
+		}
+	}
+	return key, err
+}
+
+var errForeign = errors.New("the database is not a key store that this server can use")
+
+func (db *database) prepare(ctx context.Context) (ck.Secret, error) {
 	tx, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer tx.Rollback() // no effect after Commit
 	var tables int
-	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&tables); err != nil {
+	if err := tx.QueryRowContext(ctx, db.tables).Scan(&tables); err != nil {
 		return nil, err
 	}
 	if tables == 0 {
@@ -162,11 +143,11 @@ func checkFormat(ctx context.Context, tx *sql.Tx) (ck.Secret, error) {
 	var key []byte
 	row := tx.QueryRowContext(ctx, `SELECT version, seal_key FROM service WHERE format = $1`, formatName)
 	if err := row.Scan(&version, &key); err != nil {
-		return nil, fmt.Errorf("the database is not a key store of this service: name another one (%w)", explain(err))
+		return nil, fmt.Errorf("%w: name another one (%w)", errForeign, explain(err))
 	}
 	if version > formatVersion {
-		return nil, fmt.Errorf("the store has format %d and this server knows formats up to %d: use a newer server: %w",
-			version, formatVersion, ck.CKR_DEVICE_ERROR)
+		return nil, fmt.Errorf("%w: it has format %d, known here are formats up to %d: use a newer server: %w",
+			errForeign, version, formatVersion, ck.CKR_DEVICE_ERROR)
 	}
 	return key, nil
 }

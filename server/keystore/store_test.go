@@ -13,7 +13,7 @@ import (
 
 func open(t testing.TB, path string) *Store {
 	t.Helper()
-	s, err := Open(context.Background(), path)
+	s, err := Open(context.Background(), dsnOf(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}

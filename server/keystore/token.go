@@ -34,7 +34,7 @@ func (t Token) PINOf(u ck.UserType) PIN {
 
 const selectToken = `SELECT id, number, label, serial, so_pin, so_failures, user_pin, user_failures FROM tokens `
 
-func scanToken(scan func(...any) error) (t Token, err error) {
+func scanToken(scan scanner) (t Token, err error) {
 	var id []byte
 	if err = scan(&id, &t.Number, &t.Label, &t.Serial, &t.SO.Hash, &t.SO.Failures, &t.User.Hash, &t.User.Failures); err != nil {
 		return Token{}, err
@@ -45,7 +45,7 @@ func scanToken(scan func(...any) error) (t Token, err error) {
 
 // Tokens lists all tokens in order of creation, and the number the next will have.
 func (s *Store) Tokens(ctx context.Context) (tokens []Token, next uint64, err error) {
-	rows, err := s.db.read.QueryContext(ctx, selectToken+`ORDER BY number`)
+	rows, err := s.db.rows(ctx, selectToken+`ORDER BY number`)
 	if err != nil {
 		return nil, 0, explain(err)
 	}
@@ -60,14 +60,14 @@ func (s *Store) Tokens(ctx context.Context) (tokens []Token, next uint64, err er
 	if err := rows.Err(); err != nil {
 		return nil, 0, explain(err)
 	}
-	err = s.db.read.QueryRowContext(ctx, `SELECT next_token FROM service`).Scan(&next)
+	err = s.db.row(ctx, `SELECT next_token FROM service`)(&next)
 	return tokens, next, explain(err)
 }
 
 // Token reads one token; an unknown one is CKR_TOKEN_NOT_RECOGNIZED.
 func (s *Store) Token(ctx context.Context, id ID) (Token, error) {
 	return s.tokens.get(id, func() (Token, bool, error) {
-		t, err := scanToken(s.db.row(selectToken+`WHERE id = $1`, id[:]).Scan)
+		t, err := scanToken(s.db.row(ctx, selectToken+`WHERE id = $1`, id[:]))
 		return t, true, noToken(id, err)
 	})
 }

@@ -16,14 +16,16 @@ import (
 const (
 	maxBatch = 256
 	maxQueue = 1024
+
+	batchTime = 10 * time.Second // where there is a network to wait for
 )
 
 // writer owns the connection that writes. It runs the changes that callers
 // hand in one after the other, each in its savepoint, commits many at once,
 // and answers after the commit: one flush of the disk serves all of them.
 type writer struct {
-	db     *sql.DB
-	begin  string // the statement
+	*database
+	self   ID // tells its announcements from those of other servers
 	forget func([]touched)
 	queue  chan *change
 	done   chan struct{}
@@ -33,7 +35,7 @@ type writer struct {
 
 	// Only the writer's goroutine:
 	conn   *sql.Conn // nil until needed, and after it failed
-	stmts  map[string]*sql.Stmt
+	known  map[string]*sql.Stmt
 	tidied time.Time
 }
 
@@ -48,6 +50,7 @@ type change struct {
 // tx is the open transaction as a change sees it.
 type tx struct {
 	w       *writer
+	ctx     context.Context // the batch's
 	touched []touched
 }
 
@@ -68,9 +71,9 @@ const (
 
 func startWriter(db *database, forget func([]touched)) *writer {
 	w := &writer{
-		db: db.write, begin: db.begin, forget: forget,
+		database: db, self: NewID(), forget: forget,
 		queue: make(chan *change, maxQueue), done: make(chan struct{}),
-		stmts: map[string]*sql.Stmt{},
+		known: map[string]*sql.Stmt{},
 	}
 	go w.loop()
 	return w
@@ -153,7 +156,12 @@ func (w *writer) gather(first *change) []*change {
 // commit runs a batch as one transaction. A change that is refused leaves no
 // trace; an error of commit means that none of the batch happened.
 func (w *writer) commit(batch []*change) error {
-	t := &tx{w: w}
+	ctx, cancel := context.WithTimeout(context.Background(), batchTime)
+	defer cancel()
+	if w.shared == "" {
+		ctx = context.Background() // see database.rows
+	}
+	t := &tx{w: w, ctx: ctx}
 	if err := t.runAll(batch); err != nil {
 		w.disconnect()
 		return err
@@ -163,11 +171,13 @@ func (w *writer) commit(batch []*change) error {
 }
 
 func (t *tx) runAll(batch []*change) error {
-	if err := t.w.connect(); err != nil {
+	if err := t.w.connect(t.ctx); err != nil {
 		return err
 	}
-	if _, err := t.exec(t.w.begin); err != nil {
-		return err
+	for _, st := range t.w.begin {
+		if _, err := t.exec(st); err != nil {
+			return err
+		}
 	}
 	for _, c := range batch {
 		if c.err = c.ctx.Err(); c.err != nil {
@@ -178,6 +188,9 @@ func (t *tx) runAll(batch []*change) error {
 		}
 	}
 	if err := t.tidy(); err != nil {
+		return err
+	}
+	if err := t.announce(); err != nil {
 		return err
 	}
 	_, err := t.exec(`COMMIT`)
@@ -199,9 +212,9 @@ func (t *tx) attempt(c *change) error {
 	return err
 }
 
-func (w *writer) connect() (err error) {
+func (w *writer) connect(ctx context.Context) (err error) {
 	if w.conn == nil {
-		w.conn, err = w.db.Conn(context.Background())
+		w.conn, err = w.write.Conn(ctx)
 	}
 	return err
 }
@@ -211,18 +224,18 @@ func (w *writer) disconnect() {
 	if w.conn == nil {
 		return
 	}
-	clear(w.stmts)
+	clear(w.known)
 	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // closes it
 	w.conn = nil
 }
 
 // exec runs a statement and tells how many rows it changed.
 func (t *tx) exec(query string, args ...any) (int64, error) {
-	stmt, err := t.w.stmt(query)
+	stmt, err := t.w.prepared(t.ctx, query)
 	if err != nil {
 		return 0, err
 	}
-	res, err := stmt.Exec(args...)
+	res, err := stmt.ExecContext(t.ctx, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -231,20 +244,20 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 
 // row runs a query for one row. sql.ErrNoRows stays as it is.
 func (t *tx) row(query string, args []any, into ...any) error {
-	stmt, err := t.w.stmt(query)
+	stmt, err := t.w.prepared(t.ctx, query)
 	if err != nil {
 		return err
 	}
-	return stmt.QueryRow(args...).Scan(into...)
+	return stmt.QueryRowContext(t.ctx, args...).Scan(into...)
 }
 
-func (w *writer) stmt(query string) (*sql.Stmt, error) {
-	if stmt := w.stmts[query]; stmt != nil {
+func (w *writer) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if stmt := w.known[query]; stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := w.conn.PrepareContext(context.Background(), query)
+	stmt, err := w.conn.PrepareContext(ctx, query)
 	if err == nil {
-		w.stmts[query] = stmt
+		w.known[query] = stmt
 	}
 	return stmt, err
 }

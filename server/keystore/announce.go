@@ -1,0 +1,175 @@
+package keystore
+
+import (
+	"context"
+	"encoding/hex"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Servers that share a store announce their changes, so that the others forget
+// what they remember of them: the server's id, then kind and id of each change.
+// An announcement is part of the transaction it is about.
+const (
+	channel   = "grep11_keystore"
+	maxListed = 100 // changes in one announcement; more are one "all"
+)
+
+const kindLetters = "tola" // of touchedToken, touchedObject, touchedLogin, touchedAll
+
+func announcement(self ID, what []touched) string {
+	var b strings.Builder
+	b.WriteString(hex.EncodeToString(self[:]))
+	if len(what) > maxListed {
+		what = []touched{{kind: touchedAll}}
+	}
+	for _, t := range what {
+		b.WriteByte(' ')
+		b.WriteByte(kindLetters[t.kind])
+		b.WriteString(hex.EncodeToString(t.id[:]))
+	}
+	return b.String()
+}
+
+// readAnnouncement gives another server's changes. What is not understood may
+// be anything, so all is forgotten.
+func readAnnouncement(self ID, text string) (what []touched) {
+	words := strings.Fields(text)
+	if len(words) > 0 && words[0] == hex.EncodeToString(self[:]) {
+		return nil
+	}
+	all := []touched{{kind: touchedAll}}
+	if len(words) < 2 {
+		return all
+	}
+	for _, w := range words[1:] {
+		var t touched
+		kind := strings.IndexByte(kindLetters, w[0])
+		if n, err := hex.Decode(t.id[:], []byte(w[1:min(len(w), 33)])); kind < 0 || err != nil || n != len(t.id) {
+			return all
+		}
+		t.kind = touchedKind(kind)
+		what = append(what, t)
+	}
+	return what
+}
+
+// announce tells the other servers what the transaction changed.
+func (t *tx) announce() error {
+	if t.w.tell == "" || len(t.touched) == 0 {
+		return nil
+	}
+	var none any
+	return t.row(t.w.tell, []any{announcement(t.w.self, t.touched)}, &none)
+}
+
+// The listener asks for a sign of life this often, and for so long after the
+// last one the caches are sure to be told of changes: a lost connection cannot
+// make them wrong for longer.
+const (
+	listenEvery = 500 * time.Millisecond
+	listenWait  = time.Second
+	sureFor     = 2 * time.Second
+)
+
+// listener owns the connection that hears of other servers' changes.
+type listener struct {
+	dsn    string
+	self   ID
+	forget func([]touched)
+	until  atomic.Int64 // when the caches stop to be sure; nanoseconds since 1970
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func startListener(dsn string, self ID, forget func([]touched)) *listener {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &listener{dsn: dsn, self: self, forget: forget, cancel: cancel, done: make(chan struct{})}
+	go l.loop(ctx)
+	return l
+}
+
+func (l *listener) stop() {
+	l.cancel()
+	<-l.done
+}
+
+func (l *listener) sure() bool { return time.Now().UnixNano() < l.until.Load() }
+
+func (l *listener) loop(ctx context.Context) {
+	defer close(l.done)
+	for ctx.Err() == nil {
+		l.listen(ctx)
+		l.until.Store(0)
+		select { // before the next try
+		case <-ctx.Done():
+		case <-time.After(listenEvery):
+		}
+	}
+}
+
+// listen hears until the connection fails.
+func (l *listener) listen(ctx context.Context) {
+	conn, err := l.connect(ctx)
+	if err != nil {
+		return
+	}
+	defer conn.Close(context.Background())
+	l.forget([]touched{{kind: touchedAll}}) // what came before was not heard
+	for {
+		asked := time.Now()
+		if l.ask(ctx, conn) != nil {
+			return
+		}
+		l.until.Store(asked.Add(sureFor).UnixNano())
+		if l.hear(ctx, conn) != nil {
+			return
+		}
+	}
+}
+
+func (l *listener) connect(ctx context.Context) (*pgx.Conn, error) {
+	c, err := postgresConfig(l.dsn)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, listenWait)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		conn.Close(context.Background())
+		return nil, err
+	}
+	return conn, nil
+}
+
+// ask makes sure that everything announced until now has arrived: the database
+// sends announcements before an answer.
+func (l *listener) ask(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, listenWait)
+	defer cancel()
+	return conn.Ping(ctx)
+}
+
+// hear forgets what is announced, for a while.
+func (l *listener) hear(ctx context.Context, conn *pgx.Conn) error {
+	until, cancel := context.WithTimeout(ctx, listenEvery)
+	defer cancel()
+	for {
+		n, err := conn.WaitForNotification(until)
+		switch {
+		case err == nil:
+			l.forget(readAnnouncement(l.self, n.Payload))
+		case until.Err() != nil && ctx.Err() == nil && !conn.IsClosed():
+			return nil
+		default:
+			return err
+		}
+	}
+}

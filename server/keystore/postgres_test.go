@@ -1,0 +1,317 @@
+package keystore
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"grep11/pkcs11/ck"
+)
+
+// testPostgres, set by TestPostgreSQL, makes the tests of this package run on
+// that database: each path of a SQLite file is a schema there.
+const testPostgres = "GREP11_TEST_POSTGRES"
+
+func dsnOf(t testing.TB, path string) string {
+	t.Helper()
+	base := os.Getenv(testPostgres)
+	if base == "" {
+		return path
+	}
+	return inSchema(t, base, path)
+}
+
+// inSchema is the address of a schema named after a path, which it makes.
+func inSchema(t testing.TB, base, path string) string {
+	t.Helper()
+	schema := fmt.Sprintf("t_%x", sha256.Sum256([]byte(path)))[:20]
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+schema); err != nil {
+		t.Fatal(err)
+	}
+	return base + "&search_path=" + schema
+}
+
+// sqliteOnly are the tests of what only a file has.
+const sqliteOnly = "^(TestPostgreSQL|TestOpenRefuses|TestFilesAreTheOwnersAlone|TestFullDiskIsSaidAndLosesNothing)$"
+
+// Everything that holds on SQLite holds on PostgreSQL: the same tests in
+// another process, then those of servers that share it. The Debian package is
+// postgresql; build/deps.sh installs it.
+func TestPostgreSQL(t *testing.T) {
+	base := startPostgres(t)
+	t.Run("the same tests", func(t *testing.T) {
+		cmd := exec.Command(os.Args[0], "-test.skip", sqliteOnly)
+		cmd.Env = append(os.Environ(), testPostgres+"="+base)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	for name, test := range map[string]func(*testing.T, string){
+		"changes are seen on the other server":     seenOnTheOther,
+		"two servers start on an empty database":   startTogether,
+		"a lost listener does not keep old values": lostListener,
+		"a broken connection is made again":        brokenConnection,
+		"wrong addresses are named":                wrongAddresses,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, base) })
+	}
+}
+
+// startPostgres runs a private cluster on a socket until the test ends.
+func startPostgres(t testing.TB) (base string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "postgres") // not below t.TempDir, which is root's alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	runPostgres(t, dir, "initdb", "-D", filepath.Join(dir, "data"), "-A", "trust", "-U", "grep11", "-E", "UTF8", "--locale", "C")
+	server := postgresCommand(t, dir, "postgres", "-D", filepath.Join(dir, "data"), "-k", dir, "-c", "listen_addresses=")
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Signal(syscall.SIGINT) // a fast shutdown
+		_ = server.Wait()
+	})
+	base = "postgres://grep11@/postgres?host=" + url.QueryEscape(dir)
+	for range 100 {
+		conn, err := pgx.Connect(context.Background(), base)
+		if err == nil {
+			conn.Close(context.Background())
+			return base
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatal("PostgreSQL does not start")
+	return ""
+}
+
+func runPostgres(t testing.TB, dir, name string, args ...string) {
+	t.Helper()
+	if out, err := postgresCommand(t, dir, name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+// postgresCommand finds a program of PostgreSQL, which does not run as root.
+func postgresCommand(t testing.TB, dir, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name); err != nil && len(found) > 0 {
+		path, err = found[len(found)-1], nil
+	}
+	if err != nil {
+		t.Fatalf("PostgreSQL's %s is not installed: run build/deps.sh test", name)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = dir
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: giveTo(t, dir, "postgres")}}
+	}
+	return cmd
+}
+
+func giveTo(t testing.TB, dir, name string) uint32 {
+	t.Helper()
+	u, err := user.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(dir, uid, -1); err != nil {
+		t.Fatal(err)
+	}
+	return uint32(uid)
+}
+
+// twoServers gives two stores on one schema, and a token.
+func twoServers(t *testing.T, base string) (a, b *Store, tok Token) {
+	t.Helper()
+	dsn := inSchema(t, base, t.Name())
+	for _, s := range []**Store{&a, &b} {
+		var err error
+		if *s, err = Open(context.Background(), dsn); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { (*s).Close() })
+		eventually(t, "the listener hears", (*s).listener.sure)
+	}
+	return a, b, newToken(t, a, "one")
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for range 400 {
+		if is() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("never: " + what)
+}
+
+func seenOnTheOther(t *testing.T, base string) {
+	a, b, tok := twoServers(t, base)
+	ctx := context.Background()
+	o := newKey(tok.ID, "k")
+	create(t, a, o)
+	if got, err := b.Object(ctx, tok.ID, o.ID); err != nil || got.Version != 1 {
+		t.Fatal(got, err)
+	}
+	n := *o
+	n.Version = 2
+	if err := a.Update(ctx, newRequest(tok.ID, "SetAttributes"), &n); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	eventually(t, "the change is seen", func() bool {
+		got, err := b.Object(ctx, tok.ID, o.ID)
+		return err == nil && got.Version == 2
+	})
+	t.Log("a change was seen after", time.Since(start))
+	n.Version = 2
+	if err := b.Update(ctx, newRequest(tok.ID, "SetAttributes"), &n); !errors.Is(err, ck.CKR_IBM_GREP11_CONFLICT) {
+		t.Error("the other server's version was overwritten:", err)
+	}
+	for range 10 {
+		if _, err := a.CountAttempt(ctx, tok.ID, ck.CKU_SO, 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.CountAttempt(ctx, tok.ID, ck.CKU_SO, 10); !errors.Is(err, ck.CKR_PIN_LOCKED) {
+		t.Error("a PIN locked on one server is open on the other:", err)
+	}
+	r := newRequest(tok.ID, "DestroyObject")
+	for _, s := range []*Store{b, a} { // the repeat goes to the other server
+		if err := s.Destroy(ctx, r, o.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the object is gone", func() bool {
+		_, err := a.Object(ctx, tok.ID, o.ID)
+		return errors.Is(err, ck.CKR_OBJECT_HANDLE_INVALID)
+	})
+}
+
+func startTogether(t *testing.T, base string) {
+	dsn := inSchema(t, base, t.Name())
+	keys := make(chan string, 4)
+	for range cap(keys) {
+		go func() {
+			s, err := Open(context.Background(), dsn)
+			if err != nil {
+				keys <- err.Error()
+				return
+			}
+			keys <- fmt.Sprintf("%x", []byte(s.ServiceKey()))
+			s.Close()
+		}()
+	}
+	first := <-keys
+	for range cap(keys) - 1 {
+		if k := <-keys; k != first {
+			t.Error("servers disagree:", first, k)
+		}
+	}
+}
+
+// The listener's connection is cut, so that no announcement arrives, and kept
+// from coming back: what is cached must not be believed any longer.
+func lostListener(t *testing.T, base string) {
+	a, b, tok := twoServers(t, base)
+	ctx := context.Background()
+	o := newKey(tok.ID, "k")
+	create(t, a, o)
+	if _, err := b.Object(ctx, tok.ID, o.ID); err != nil {
+		t.Fatal(err)
+	}
+	b.listener.stop() // as one that hangs: it forgets nothing and tries nothing
+	b.listener.until.Store(time.Now().Add(sureFor).UnixNano())
+	if err := a.Destroy(ctx, newRequest(tok.ID, "DestroyObject"), o.ID); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(sureFor)
+	if _, err := b.Object(ctx, tok.ID, o.ID); !errors.Is(err, ck.CKR_OBJECT_HANDLE_INVALID) {
+		t.Error("a destroyed object is used:", err)
+	}
+}
+
+// All connections are cut, as by a restart of the database.
+func brokenConnection(t *testing.T, base string) {
+	a, _, tok := twoServers(t, base)
+	ctx := context.Background()
+	o := newKey(tok.ID, "before")
+	create(t, a, o)
+	conn, err := pgx.Connect(ctx, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'grep11'`); err != nil {
+		t.Fatal(err)
+	}
+	r := newRequest(tok.ID, "CreateObject")
+	n := newKey(tok.ID, "after")
+	eventually(t, "a change works again", func() bool {
+		_, err := a.Create(ctx, r, []*Object{n}, noResult)
+		if err != nil && ck.RVOf(err) != ck.CKR_DEVICE_ERROR {
+			t.Error(err)
+		}
+		return err == nil
+	})
+	for _, label := range []string{"before", "after"} {
+		if found, _, err := a.Find(ctx, tok.ID, byLabel(label)); err != nil || len(found) != 1 {
+			t.Error(label, len(found), err)
+		}
+	}
+	eventually(t, "the listener hears again", a.listener.sure)
+}
+
+func wrongAddresses(t *testing.T, base string) {
+	for _, test := range []struct{ name, dsn, says string }{
+		{"no server there", "postgres://user:hidden@127.0.0.1:1/db", "cannot be reached"},
+		{"no such database", strings.Replace(base, "/postgres?", "/nowhere?", 1), "no such database"},
+		{"no address at all", "postgres://user:hidden@host:port:port/", "not understood"},
+		{"a schema that is not there", base + "&search_path=nowhere", "schema"},
+	} {
+		s, err := Open(context.Background(), test.dsn)
+		if err == nil {
+			s.Close()
+			t.Errorf("%s: opened", test.name)
+			continue
+		}
+		if !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: %v, want %q", test.name, err, test.says)
+		}
+	}
+}
+
+func BenchmarkPostgreSQL(b *testing.B) {
+	base := startPostgres(b)
+	b.Setenv(testPostgres, base)
+	b.Run("create from 16 callers", BenchmarkCreate16)
+	b.Run("find by label of 5000", BenchmarkFindByLabel5000)
+}
