@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+
+	"grep11/server/keystore"
 )
 
 // keyError is about the value of a key.
@@ -20,7 +22,7 @@ func badKey(key, format string, a ...any) error { return &keyError{key, fmt.Erro
 
 // check refuses what cannot work or would be unsafe; each message names its key.
 func (c *Config) check() error {
-	for _, f := range []func() error{c.checkListeners, c.checkAuth, c.checkUnits, c.checkAudit} {
+	for _, f := range []func() error{c.checkListeners, c.checkAuth, c.checkUnits, c.checkKeystore, c.checkAudit} {
 		if err := f(); err != nil {
 			return err
 		}
@@ -57,6 +59,13 @@ func loopback(addr string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is not a loopback address", addr)
+}
+
+func (c *Config) checkKeystore() error {
+	if p := c.Keystore.Postgres; p != "" && !keystore.IsPostgres(p) {
+		return badKey("keystore.postgres", "is no address such as postgres://USER@HOST/DATABASE") // it may hold a password
+	}
+	return nil
 }
 
 func (c *Config) checkAuth() error {

@@ -62,6 +62,16 @@ type Auth struct {
 // Keystore says where tokens and their objects are kept.
 type Keystore struct {
 	Path string `toml:"path"` // SQLite file
+	// Postgres is the postgres:// address of a database that several servers
+	// share, in place of the file. The password may come from $PGPASSWORD or ~/.pgpass.
+	Postgres string `toml:"postgres"`
+}
+
+func (k Keystore) address() string {
+	if k.Postgres != "" {
+		return k.Postgres
+	}
+	return k.Path
 }
 
 // Audit says what is logged and where to.

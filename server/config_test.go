@@ -74,6 +74,7 @@ func TestWrongConfigurationsAreNamed(t *testing.T) {
 		{"a unit without name", strings.Replace(goodConfig, `name = "one"`, "", 1), []string{"unit 1", "name"}},
 		{"two units of one name", goodConfig + "[[unit]]\nname = \"one\"\nkind = \"test\"\n", []string{"twice"}},
 		{"no unit", goodConfig[:strings.Index(goodConfig, "[[unit]]")], []string{"[[unit]]"}},
+		{"a PostgreSQL address that is none", goodConfig + "[keystore]\npostgres = \"db.example.com\"\n", []string{"keystore.postgres", "line 15"}},
 		{"a level that is none", goodConfig + "[audit]\nlevel = \"loud\"\n", []string{"audit.level"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -51,9 +50,9 @@ type Server struct {
 // Open makes a server of a configuration: it opens the store and the units and
 // listens, but serves nothing yet.
 func Open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
-	store, err := keystore.Open(ctx, c.Keystore.Path)
+	store, err := keystore.Open(ctx, c.Keystore.address())
 	if err != nil {
-		return nil, fmt.Errorf("key store %s: %w", c.Keystore.Path, err)
+		return nil, err
 	}
 	members, err := openUnits(c.Units, log)
 	if err != nil {

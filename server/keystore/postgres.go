@@ -32,7 +32,8 @@ var postgresLimits = map[string]string{
 	"application_name":                    "grep11",
 }
 
-func isPostgres(dsn string) bool {
+// IsPostgres tells an address of PostgreSQL from a path.
+func IsPostgres(dsn string) bool {
 	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
 }
 

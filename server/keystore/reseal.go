@@ -19,11 +19,8 @@ type Sealed struct {
 // Sealed lists the blobs of all tokens after a handle, in the handles' order.
 // Objects without a blob are left out.
 func (s *Store) Sealed(ctx context.Context, after ck.ObjectHandle, limit int) (found []Sealed, err error) {
-	stmt, err := s.db.stmt(`SELECT handle, id, key_blob FROM objects WHERE handle > $1 AND length(key_blob) > 0 ORDER BY handle LIMIT $2`)
-	if err != nil {
-		return nil, explain(err)
-	}
-	rows, err := stmt.QueryContext(ctx, int64(after), limit)
+	rows, err := s.db.rows(ctx, `SELECT handle, id, key_blob FROM objects WHERE handle > $1 AND length(key_blob) > 0 ORDER BY handle LIMIT $2`,
+		int64(after), limit)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -43,14 +40,14 @@ func (s *Store) Sealed(ctx context.Context, after ck.ObjectHandle, limit int) (f
 }
 
 // Reseal replaces a key's blob by the same key under another wrapping key, if
-// the blob is still the one it was made of. That changes nothing for the
-// object, so its version stays.
+// the blob is still the one it was made of. The version moves, or a change that
+// is under way would bring the old blob back.
 func (s *Store) Reseal(ctx context.Context, o Sealed, blob []byte) error {
 	if bytes.Equal(o.Blob, blob) || len(blob) == 0 {
 		return fmt.Errorf("object %x: nothing to reseal: %w", o.ID[:], ck.CKR_ARGUMENTS_BAD)
 	}
 	return s.writer.do(ctx, func(t *tx) error {
-		n, err := t.exec(`UPDATE objects SET key_blob = $1 WHERE handle = $2 AND key_blob = $3`, blob, uint64(o.Handle), o.Blob)
+		n, err := t.exec(`UPDATE objects SET key_blob = $1, version = version + 1 WHERE handle = $2 AND key_blob = $3`, blob, uint64(o.Handle), o.Blob)
 		if err == nil && n != 1 {
 			err = errChanged
 		}

@@ -36,7 +36,7 @@ const (
 // may share. A store that is damaged, foreign or of a newer version is refused.
 func Open(ctx context.Context, dsn string) (*Store, error) {
 	name, open := dsn, openSQLite
-	if isPostgres(dsn) {
+	if IsPostgres(dsn) {
 		name, open = postgresName(dsn), openPostgres
 	}
 	db, err := open(ctx, dsn)
