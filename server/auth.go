@@ -20,17 +20,12 @@ import (
 // any login to a token.
 type auth struct {
 	config Auth
-	bearer [][]byte // SHA-256 hashes
+	bearer hashes
+	iam    *iam
 }
 
-func newAuth(c Auth) *auth {
-	a := &auth{config: c}
-	for _, h := range c.Bearer {
-		b, _ := hex.DecodeString(h) // checked with the configuration
-		a.bearer = append(a.bearer, b)
-	}
-	return a
-}
+// asked tells whether callers without a certificate need a bearer token.
+func (a *auth) asked() bool { return len(a.bearer) > 0 || len(a.config.APIKeys) > 0 }
 
 // identify takes the connection's proof, and over TLS the bearer token.
 func (a *auth) identify(ctx context.Context, info credentials.AuthInfo) (access.Identity, error) {
@@ -40,15 +35,15 @@ func (a *auth) identify(ctx context.Context, info credentials.AuthInfo) (access.
 		return access.Identity{Name: k.door.String()}, nil
 	}
 	var id access.Identity
-	if chains := t.State.VerifiedChains; len(chains) > 0 {
+	chains := t.State.VerifiedChains
+	if len(chains) > 0 {
 		id.Name = chains[0][0].Subject.CommonName
 		id.Admin = slices.Contains(a.config.Admins, id.Name)
 	}
-	certified := id.Name != "" || len(t.State.VerifiedChains) > 0
-	if len(a.bearer) == 0 || certified && !a.config.RequireBearer {
+	if !a.asked() || len(chains) > 0 && !a.config.RequireBearer {
 		return id, nil
 	}
-	if !a.knows(bearerToken(ctx)) {
+	if token := bearerToken(ctx); !a.bearer.know(token) && !a.iam.issued(token) {
 		return id, fmt.Errorf("no valid bearer token: %w", ck.CKR_IBM_GREP11_NOT_AUTHENTICATED)
 	}
 	if id.Name == "" {
@@ -66,12 +61,28 @@ func bearerToken(ctx context.Context) string {
 	return ""
 }
 
-// knows compares with every token, in constant time.
-func (a *auth) knows(token string) bool {
-	h := sha256.Sum256([]byte(token))
-	found := 0
-	for _, b := range a.bearer {
-		found |= subtle.ConstantTimeCompare(h[:], b)
+// hashes are SHA-256 hashes of secrets that callers show.
+type hashes [][]byte
+
+// parseHashes reads hashes of 64 hexadecimal digits.
+func parseHashes(texts []string) (hashes, error) {
+	var out hashes
+	for _, text := range texts {
+		b, err := hex.DecodeString(text)
+		if err != nil || len(b) != sha256.Size {
+			return nil, fmt.Errorf("not a SHA-256 hash of 64 hexadecimal digits")
+		}
+		out = append(out, b)
 	}
-	return token != "" && found == 1
+	return out, nil
+}
+
+// know compares with every hash, in constant time.
+func (h hashes) know(secret string) bool {
+	sum := sha256.Sum256([]byte(secret))
+	found := 0
+	for _, known := range h {
+		found |= subtle.ConstantTimeCompare(sum[:], known)
+	}
+	return secret != "" && found == 1
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net"
@@ -76,13 +75,16 @@ func (c *Config) checkAuth() error {
 	default:
 		return badKey("tls.client_auth", `%q is neither "require" nor "optional"`, c.TLS.ClientAuth)
 	}
-	for _, h := range c.Auth.Bearer {
-		if b, err := hex.DecodeString(h); err != nil || len(b) != 32 {
-			return badKey("auth.bearer_sha256", "not a SHA-256 hash of 64 hexadecimal digits")
+	for key, texts := range map[string][]string{"auth.bearer_sha256": c.Auth.Bearer, "auth.api_key_sha256": c.Auth.APIKeys} {
+		if _, err := parseHashes(texts); err != nil {
+			return badKey(key, "%w", err)
 		}
 	}
-	if c.Auth.RequireBearer && len(c.Auth.Bearer) == 0 {
-		return badKey("auth.require_bearer", "auth.bearer_sha256 holds no token")
+	switch {
+	case c.Auth.RequireBearer && len(c.Auth.Bearer)+len(c.Auth.APIKeys) == 0:
+		return badKey("auth.require_bearer", "neither auth.bearer_sha256 nor auth.api_key_sha256 is there")
+	case c.Auth.IAM != "" && loopback(c.Auth.IAM) != nil && c.TLS.Cert == "":
+		return badKey("auth.iam", "needs tls.cert and tls.key, or a loopback address")
 	}
 	return nil
 }

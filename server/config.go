@@ -53,6 +53,10 @@ type Auth struct {
 	// as "authorization: Bearer". Where there are any, a caller over TLS needs
 	// one of them or a client certificate.
 	Bearer []string `toml:"bearer_sha256"`
+	// APIKeys are SHA-256 hashes, in hex, of the API keys that the endpoint at
+	// IAM (host:port) exchanges for bearer tokens.
+	APIKeys []string `toml:"api_key_sha256"`
+	IAM     string   `toml:"iam"`
 	// RequireBearer asks for a token beside the certificate.
 	RequireBearer bool `toml:"require_bearer"`
 	// Admins are the common names of certificates that may delete tokens.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/peer"
 
+	"grep11/pkcs11/ck"
 	"grep11/server/access"
 )
 
@@ -46,19 +48,25 @@ func (s *Server) listen() error {
 			return err
 		}
 	}
-	if l.Unix == "" {
-		return s.metrics.listen(s.config.Metrics.Listen, s.log)
+	if l.Unix != "" {
+		if err := s.listenUnix(l.Unix); err != nil {
+			return err
+		}
 	}
-	if err := removeStaleSocket(l.Unix); err != nil {
-		return err
-	}
-	if err := s.listenOn(doorUnix, "unix", l.Unix); err != nil {
-		return err
-	}
-	if err := os.Chmod(l.Unix, 0o660); err != nil {
+	if err := s.doors.auth.iam.listen(s.config.Auth.IAM, s.doors.web); err != nil {
 		return err
 	}
 	return s.metrics.listen(s.config.Metrics.Listen, s.log)
+}
+
+func (s *Server) listenUnix(path string) error {
+	if err := removeStaleSocket(path); err != nil {
+		return err
+	}
+	if err := s.listenOn(doorUnix, "unix", path); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o660)
 }
 
 func (s *Server) listenOn(d door, network, addr string) error {
@@ -155,14 +163,24 @@ func (c *caller) Close() error {
 // doors is the gRPC server's transport credentials.
 type doors struct {
 	tls  credentials.TransportCredentials // nil: no TLS is configured
+	web  *tls.Config                      // the same
 	log  *slog.Logger
 	auth *auth
 	max  int64
 	open atomic.Int64
 }
 
-func newDoors(c Config, log *slog.Logger) (*doors, error) {
-	d := &doors{log: log, auth: newAuth(c.Auth), max: int64(c.Listen.Connections)}
+func newDoors(c Config, service ck.Secret, log *slog.Logger) (*doors, error) {
+	bearer, err := parseHashes(c.Auth.Bearer)
+	if err != nil {
+		return nil, err
+	}
+	apiKeys, err := parseHashes(c.Auth.APIKeys)
+	if err != nil {
+		return nil, err
+	}
+	d := &doors{log: log, max: int64(c.Listen.Connections)}
+	d.auth = &auth{config: c.Auth, bearer: bearer, iam: newIAM(apiKeys, service, log)}
 	if c.TLS.Cert == "" {
 		return d, nil
 	}
@@ -170,7 +188,7 @@ func newDoors(c Config, log *slog.Logger) (*doors, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.tls = credentials.NewTLS(files.config())
+	d.tls, d.web = credentials.NewTLS(files.config()), files.web()
 	return d, nil
 }
 

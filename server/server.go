@@ -76,7 +76,7 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 	}
 	s := &Server{config: c, log: log, metrics: newMetrics(), memory: newMemoryGuard(c.Listen.Memory)}
 	var err error
-	if s.doors, err = newDoors(c, log); err != nil {
+	if s.doors, err = newDoors(c, store.ServiceKey(), log); err != nil {
 		return nil, err
 	}
 	if s.units, err = balancer.New(members, balancer.Options{Zone: c.Listen.Zone, Log: log}); err != nil {
@@ -178,5 +178,5 @@ func (s *Server) close() error {
 		_ = l.Close() // one that served is closed already
 	}
 	s.mu.Unlock()
-	return errors.Join(s.metrics.close(), s.units.Close(), s.ext.store.Close())
+	return errors.Join(s.doors.auth.iam.close(), s.metrics.close(), s.units.Close(), s.ext.store.Close())
 }

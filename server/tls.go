@@ -42,6 +42,15 @@ func (f *tlsFiles) config() *tls.Config {
 	}
 }
 
+// web is for HTTP endpoints: the same certificate, no demand of the client's.
+func (f *tlsFiles) web() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &f.now().Certificates[0], nil },
+	}
+}
+
 func (f *tlsFiles) now() *tls.Config {
 	f.mu.Lock()
 	defer f.mu.Unlock()
