@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,7 +28,7 @@ state = "units/one"
 
 func loadText(t *testing.T, text string) (Config, error) {
 	t.Helper()
-	unitKinds["test"] = func(UnitConfig) (unit.Unit, error) { return nil, nil }
+	unitKinds["test"] = func(UnitConfig, *slog.Logger) (unit.Unit, error) { return nil, nil }
 	t.Cleanup(func() { delete(unitKinds, "test") })
 	path := filepath.Join(t.TempDir(), "server.toml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // unitKinds opens each kind of unit.
-var unitKinds = map[string]func(UnitConfig) (unit.Unit, error){"soft": openSoft}
+var unitKinds = map[string]func(UnitConfig, *slog.Logger) (unit.Unit, error){"soft": openSoft}
 
 // openUnits opens all. An emulated unit that cannot be opened stays down, with
 // empty registers, as long as another one is up.
@@ -21,7 +21,7 @@ func openUnits(configs []UnitConfig, log *slog.Logger) ([]balancer.Member, error
 	var members []balancer.Member
 	var failures []error
 	for _, c := range configs {
-		u, err := unitKinds[c.Kind](c)
+		u, err := unitKinds[c.Kind](c, log)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("unit %q: %w", c.Name, err))
 			log.Error("crypto unit stays down", "unit", c.Name, "cause", err)
@@ -45,12 +45,12 @@ func closeUnits(members []balancer.Member) error {
 	return errors.Join(errs...)
 }
 
-func openSoft(c UnitConfig) (unit.Unit, error) {
+func openSoft(c UnitConfig, log *slog.Logger) (unit.Unit, error) {
 	secret, err := c.Secret()
 	if err != nil {
 		return nil, err
 	}
-	return soft.Open(c.State, secret, soft.Config{Name: c.Name})
+	return soft.Open(c.State, secret, soft.Config{Name: c.Name, Log: log})
 }
 
 // Secret reads what seals the unit's state: a file of 32 random bytes, or one

@@ -250,3 +250,14 @@ func (d *Domain) recordRefusal(x *transition, err error) {
 		d.logger().Error("audit of a refused command", "error", err)
 	}
 }
+
+// What the record is about, in words.
+func (r *Record) What() string {
+	switch {
+	case r.Event == command.XCP_LOGEV_STARTUP:
+		return "unit made"
+	case FunctionName(r.Function) != "":
+		return FunctionName(r.Function)
+	}
+	return fmt.Sprintf("event %#x, function %#x", r.Event, uint32(r.Function))
+}

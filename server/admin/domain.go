@@ -103,10 +103,20 @@ func (d *Domain) Execute(ctx context.Context, block, signatures []byte) (respons
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	fn, payload, err := d.execute(ctx, block, signatures)
-	if err != nil {
-		d.logger().Warn("administration", "function", uint32(fn), "error", err)
-	}
+	d.logExecuted(ctx, fn, err)
 	return d.s.respond(fn, err, payload)
+}
+
+// logExecuted writes one line: queries only for those who look closely.
+func (d *Domain) logExecuted(ctx context.Context, fn command.Function, err error) {
+	level := slog.LevelInfo
+	switch {
+	case fn.IsQuery():
+		level = slog.LevelDebug
+	case err != nil:
+		level = slog.LevelWarn
+	}
+	d.logger().Log(ctx, level, "administration", "command", table[fn].name, "number", uint32(fn), "refused", err)
 }
 
 // execute is the order in which a command is verified. Caller holds d.mu.

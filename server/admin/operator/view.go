@@ -227,3 +227,24 @@ func Compare(views []*View) []Difference {
 	}
 	return all
 }
+
+// NextStep says what the units wait for.
+func NextStep(views []*View) string {
+	state := func(s string) bool {
+		return slices.ContainsFunc(views, func(v *View) bool { return v.State == s || v.NextState == s })
+	}
+	without := slices.ContainsFunc(views, func(v *View) bool { return v.Current == "" && v.Next == "" })
+	switch {
+	case state("imprint"):
+		return "Next: grep11 unit init, to give the units their administrators."
+	case state("uncommitted"):
+		return "Next: grep11 unit mk commit, by the quorum."
+	case state("committed"):
+		return "Next: grep11 unit mk activate (it rewraps stored keys first where a master key is replaced)."
+	case without:
+		return "Next: grep11 unit mk load, with the key parts of their holders."
+	case state("development"):
+		return "Development units: in use, owned by nobody. grep11 unit init would give them owners."
+	}
+	return "The units are in operation."
+}

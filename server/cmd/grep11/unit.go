@@ -1,77 +1,233 @@
 package main
 
 import (
-	"encoding/hex"
+	"context"
+	"errors"
 	"fmt"
-	"io"
-	"text/tabwriter"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"grep11/grep11client"
+	"grep11/pkcs11/ck"
+	"grep11/server/admin/operator"
 )
 
 func unitCommand() *cobra.Command {
-	var f clientFlags
+	f := &unitFlags{}
 	c := &cobra.Command{
-		Use:     "unit",
-		Short:   "Look at the service's crypto units",
-		Example: "  grep11 unit list --json",
+		Use:   "unit",
+		Short: "Administer crypto units: owners, policy, master keys",
+		Long: `Administer the crypto units of a service. The ceremony of a new service, each step
+run again until it succeeded everywhere:
+
+  grep11 unit admin key alice.key                  each administrator makes a signature key
+  grep11 unit init --admin alice.key.crt --admin bob.key.crt --admin carol.key.crt \
+      --signatures 2 --revocations 2 --key alice.key --key bob.key
+  grep11 unit mk part one.part                     each holder makes a key part
+  grep11 unit mk load one.part two.part three.part --key alice.key
+  grep11 unit mk commit --key alice.key --key bob.key
+  grep11 unit mk activate --key alice.key
+
+Later, a new master key: mk rotate. What units answer is signed by their device
+keys, which are pinned at the first contact; compare the serial numbers then.`,
+		Example: "  grep11 unit list\n  grep11 unit show --json\n  grep11 unit init --dry-run --admin alice.key.crt --signatures 1 --revocations 1",
 	}
-	f.add(c)
-	c.AddCommand(unitList(&f))
+	f.clientFlags.add(c)
+	p := c.PersistentFlags()
+	p.StringArrayVar(&f.units, "unit", nil, "only this crypto unit; may be repeated (default: all)")
+	p.StringArrayVar(&f.keys, "key", nil, "signature key: a file, or a pkcs11: URI with token, object and module-path; may be repeated")
+	p.StringArrayVar(&f.passwords.files, "password-file", nil, "file with a password in its first line, for all files, or NAME=FILE for one")
+	p.StringVar(&f.known, "known-units", "", "folder of the pinned device certificates (default: ~/.config/grep11/units)")
+	p.BoolVar(&f.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	p.BoolVar(&f.yes, "yes", false, "do not ask before what cannot be undone")
+	p.BoolVar(&f.json, "json", false, "print JSON")
+	c.AddCommand(unitList(f), unitShow(f), unitCompare(f), unitAudit(f), unitCreate(f), unitInit(f), unitAdmin(f),
+		unitThreshold(f), unitAttribute(f), unitPolicy(f), unitMK(f), unitZeroize(f))
 	return c
 }
 
-// unitRow is a crypto unit as the command shows it.
-type unitRow struct {
-	Name        string `json:"name"`
-	Zone        string `json:"zone"`
-	Kind        string `json:"kind"`
-	Healthy     bool   `json:"healthy"`
-	Detail      string `json:"detail,omitempty"`
-	WrappingKey string `json:"wrapping_key"`
+// unitFlags are what all commands on crypto units share.
+type unitFlags struct {
+	clientFlags
+	units, keys []string
+	passwords   passwords
+	known       string
+	dryRun, yes bool
+	json        bool
 }
 
-func unitList(f *clientFlags) *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the crypto units, their health and their wrapping key's pattern",
-		Long: `List the crypto units of the server that answers. The pattern tells wrapping keys
-apart and gives nothing away; it is the same on all units of a service.`,
-		Example: "  grep11 unit list",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return f.with(func(cl *grep11client.Client) error {
-				s, err := cl.Service(background(c))
-				if err != nil {
-					return err
-				}
-				rows := make([]unitRow, 0, len(s.Units))
-				for _, u := range s.Units {
-					rows = append(rows, unitRow{u.Name, u.Zone, u.Kind, u.Healthy, u.Detail, hex.EncodeToString(u.WrappingKey)})
-				}
-				if asJSON {
-					return printJSON(c.OutOrStdout(), rows)
-				}
-				return printUnits(c.OutOrStdout(), rows)
-			})
-		},
+// servers are the clients of the configured endpoints, one each: every server
+// has crypto units of its own.
+func (f *unitFlags) servers(do func([]*grep11client.Client, []string) error) error {
+	file, err := f.file()
+	if err != nil {
+		return err
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return c
-}
-
-func printUnits(w io.Writer, rows []unitRow) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tZONE\tKIND\tHEALTH\tWRAPPING KEY")
-	for _, r := range rows {
-		health := "healthy"
-		if !r.Healthy {
-			health = "set aside: " + r.Detail
+	config := file.Slots[f.slot-1]
+	endpoints := config.Endpoints
+	var clients []*grep11client.Client
+	var names []string
+	for _, e := range endpoints {
+		config.Endpoints = []grep11client.Endpoint{e}
+		c, err := grep11client.New(config)
+		if err != nil {
+			return err
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.16s\n", r.Name, r.Zone, r.Kind, health, r.WrappingKey)
+		defer c.Close()
+		clients, names = append(clients, c), append(names, e.Address)
 	}
-	return t.Flush()
+	return do(clients, names)
+}
+
+// session is a group of units, and the keys to sign with.
+type session struct {
+	operator.Group
+	servers []*grep11client.Client
+	keys    []*operator.Key
+	c       *cobra.Command
+	f       *unitFlags
+}
+
+// run connects to the units, opens the keys and runs one command.
+func (f *unitFlags) run(c *cobra.Command, signed bool, do func(context.Context, *session) error) error {
+	f.passwords.t = openTerminal()
+	ctx := background(c)
+	return f.servers(func(clients []*grep11client.Client, names []string) error {
+		s := &session{servers: clients, c: c, f: f}
+		s.DryRun = f.dryRun
+		s.Report = func(unit, text string) { fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", unit, text) }
+		if err := s.connect(ctx, names); err != nil {
+			return err
+		}
+		if signed {
+			if err := s.openKeys(); err != nil {
+				return err
+			}
+			defer s.closeKeys()
+		}
+		return do(ctx, s)
+	})
+}
+
+func (s *session) connect(ctx context.Context, names []string) error {
+	known := operator.Known{Dir: s.f.known}
+	if known.Dir == "" {
+		home, err := os.UserConfigDir()
+		if err != nil {
+			return err
+		}
+		known.Dir = filepath.Join(home, "grep11", "units")
+	}
+	for i, client := range s.servers {
+		units, err := client.CryptoUnits(ctx)
+		if err != nil {
+			return err
+		}
+		for _, u := range units {
+			name := u.Name
+			if len(s.servers) > 1 {
+				name += "@" + names[i]
+			}
+			if !u.Administered || len(s.f.units) > 0 && !slices.Contains(s.f.units, name) {
+				continue
+			}
+			if err := s.add(ctx, client, u.Name, name, known); err != nil {
+				return err
+			}
+		}
+	}
+	if len(s.Units) == 0 {
+		return errors.New("no crypto unit that takes administration commands was found")
+	}
+	return nil
+}
+
+// add connects to one unit and pins it if it is new.
+func (s *session) add(ctx context.Context, client *grep11client.Client, unit, name string, known operator.Known) error {
+	pinned, err := known.Get(name)
+	if err != nil {
+		return err
+	}
+	send := func(ctx context.Context, block, signatures []byte) ([]byte, []byte, error) {
+		return client.ExecuteAdmin(ctx, unit, block, signatures)
+	}
+	u, cert, err := operator.Connect(ctx, name, send, pinned)
+	if err != nil {
+		return err
+	}
+	s.Units = append(s.Units, u)
+	if pinned != nil {
+		return nil
+	}
+	s.Report(name, "first contact, "+operator.CertName(cert))
+	return known.Pin(name, cert)
+}
+
+// openKeys opens the signature keys that the flags name.
+func (s *session) openKeys() error {
+	for _, name := range s.f.keys {
+		k, err := openKey(name, &s.f.passwords)
+		if err != nil {
+			return errors.Join(err, s.closeKeys())
+		}
+		s.keys = append(s.keys, k)
+	}
+	return nil
+}
+
+func openKey(name string, p *passwords) (*operator.Key, error) {
+	password, err := p.of(name, false)
+	if err != nil {
+		return nil, err
+	}
+	defer password.Wipe()
+	if !operator.IsTokenURI(name) {
+		return operator.LoadKey(name, password)
+	}
+	uri, err := operator.ParseTokenURI(name)
+	if err != nil {
+		return nil, err
+	}
+	return operator.OpenToken(uri, password)
+}
+
+func (s *session) closeKeys() error {
+	var errs []error
+	for _, k := range s.keys {
+		errs = append(errs, k.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// confirm asks before what cannot be undone.
+func (s *session) confirm(what string) error {
+	if s.f.yes || s.f.dryRun {
+		return nil
+	}
+	return s.f.passwords.t.confirm(what)
+}
+
+// finish shows what the units say now.
+func (s *session) finish(ctx context.Context) error {
+	if s.f.dryRun {
+		return nil
+	}
+	views, err := s.Look(ctx)
+	if err != nil {
+		return err
+	}
+	if s.f.json {
+		return printJSON(s.c.OutOrStdout(), views)
+	}
+	return printViews(s.c.OutOrStdout(), views)
+}
+
+// wipeAll forgets secrets.
+func wipeAll(secrets []ck.Secret) {
+	for _, s := range secrets {
+		s.Wipe()
+	}
 }

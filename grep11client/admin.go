@@ -1,0 +1,77 @@
+package grep11client
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"grep11/grep11client/extpb"
+	"grep11/grep11client/wire"
+	"grep11/pkcs11/ck"
+)
+
+// CryptoUnit is a crypto unit as its server describes it to administrators.
+// What counts is what the unit itself answers, signed.
+type CryptoUnit struct {
+	UnitStatus
+	Administered bool
+	Module       []byte
+	Flags        ck.Flags // CK_IBM_DOM_*
+	Next         []byte   // pattern of the new master key
+}
+
+// CryptoUnits lists the crypto units of the server that the client has a
+// connection to. With several servers, use a client with one endpoint.
+func (c *Client) CryptoUnits(ctx context.Context) ([]CryptoUnit, error) {
+	out := &extpb.ListCryptoUnitsResponse{}
+	if err := c.invoke(ctx, extpb.Admin_ListCryptoUnits_FullMethodName, &extpb.ListCryptoUnitsRequest{}, out); err != nil {
+		return nil, err
+	}
+	var units []CryptoUnit
+	for _, u := range out.Units {
+		units = append(units, CryptoUnit{
+			UnitStatus:   UnitStatus{Name: u.Name, Zone: u.Zone, Kind: u.Kind, Healthy: u.Healthy, Detail: u.Detail, WrappingKey: u.Current},
+			Administered: u.Administered, Module: u.Module, Flags: ck.Flags(u.Flags), Next: u.Next,
+		})
+	}
+	return units, nil
+}
+
+// ExecuteAdmin gives a block to a crypto unit. It is sent once: a repeat
+// would be refused as a replay.
+func (c *Client) ExecuteAdmin(ctx context.Context, unit string, block, signatures []byte) (response, signature []byte, err error) {
+	out := &extpb.ExecuteAdminResponse{}
+	err = c.invoke(ctx, extpb.Admin_ExecuteAdmin_FullMethodName,
+		&extpb.ExecuteAdminRequest{Unit: unit, Block: block, Signatures: signatures}, out)
+	return out.Block, out.Signature, err
+}
+
+// Rewrapped is what a batch of RewrapStore came to.
+type Rewrapped struct{ Seen, Left, Rewrapped, Foreign, Next uint64 }
+
+// RewrapStore seals a batch of stored keys under the new master key, or only
+// counts those that are not.
+func (c *Client) RewrapStore(ctx context.Context, pattern []byte, after uint64, count bool) (Rewrapped, error) {
+	out := &extpb.RewrapStoreResponse{}
+	err := c.invoke(ctx, extpb.Admin_RewrapStore_FullMethodName,
+		&extpb.RewrapStoreRequest{Pattern: pattern, After: after, CountOnly: count}, out)
+	return Rewrapped{out.Seen, out.Left, out.Rewrapped, out.Foreign, out.Next}, err
+}
+
+// invoke makes a unary call that no stream carries, once.
+func (c *Client) invoke(ctx context.Context, method string, in, out proto.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeouts.Generate)
+	defer cancel()
+	b := c.newBudget(ctx, &extpb.Request{})
+	l, err := c.pick(ctx, &b)
+	if err != nil {
+		return err
+	}
+	l.calls.Add(1)
+	defer l.calls.Add(-1)
+	if err := l.conn.Invoke(c.withBearer(ctx), method, in, out); err != nil {
+		return fmt.Errorf("%s: %w", l.ep.Address, wire.DecodeStatus(err))
+	}
+	return nil
+}

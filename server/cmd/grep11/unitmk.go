@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"grep11/pkcs11/ck"
+	"grep11/server/admin/command"
+	"grep11/server/admin/operator"
+)
+
+func unitMK(f *unitFlags) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "mk",
+		Short: "Master keys: parts, load, commit, activate, rotate, clear",
+		Long: `Master keys. A new one is loaded from 2 or 3 key parts (register "new": uncommitted),
+committed by the quorum (committed), and activated (current).
+
+Where a current master key is replaced, stored keys are first sealed under the new
+one ("mk rewrap"; "mk rotate" does all steps). Key blobs that clients keep themselves must be
+rewrapped by them, between commit and activation.`,
+		Example: "  grep11 unit mk part one.part\n  grep11 unit mk rotate new1.part new2.part --key alice.key --key bob.key",
+	}
+	c.AddCommand(mkPart(f), mkLoad(f), mkCommit(f), mkActivate(f), mkRewrap(f), mkRotate(f),
+		f.signed("clear-new", "Empty the register for a new master key", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
+			return s.ClearNew(ctx, s.keys)
+		}),
+		f.signed("clear-current", "Empty the register of the current master key: no key works after it", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
+			if err := s.confirm("No key of the service works without its master key."); err != nil {
+				return err
+			}
+			return s.ClearCurrent(ctx, s.keys)
+		}))
+	return c
+}
+
+func mkPart(f *unitFlags) *cobra.Command {
+	var valueFile string
+	c := &cobra.Command{
+		Use:   "part FILE",
+		Short: "Make a key part in a password-protected file",
+		Long: `Make a key part, 32 random bytes, in a password-protected file (age format). The
+pattern that is shown is for its holder to write down. A given value is read from a file,
+64 hex digits.`,
+		Example: "  grep11 unit mk part one.part",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			f.passwords.t = openTerminal()
+			password, err := f.passwords.of(args[0], true)
+			if err != nil {
+				return err
+			}
+			defer password.Wipe()
+			var value ck.Secret
+			if valueFile != "" {
+				if value, err = firstLine(valueFile); err != nil {
+					return err
+				}
+			}
+			pattern, err := operator.MakePart(args[0], string(value), password)
+			if err == nil {
+				_, err = fmt.Fprintln(c.OutOrStdout(), hex.EncodeToString(pattern))
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&valueFile, "value-file", "", "file with the part's value in hex")
+	return c
+}
+
+var importerKinds = map[string]command.ImporterType{
+	"p521": command.XCP_IMPRKEY_EC_P521, "p256": command.XCP_IMPRKEY_EC_P256,
+	"rsa2048": command.XCP_IMPRKEY_RSA_2048, "rsa3072": command.XCP_IMPRKEY_RSA_3072, "rsa4096": command.XCP_IMPRKEY_RSA_4096,
+}
+
+// importer adds the flag for the kind of importer key.
+func importer(c *cobra.Command) func() (command.ImporterType, error) {
+	kind := "p521"
+	c.Flags().StringVar(&kind, "importer", kind, "kind of importer key: p521, p256, rsa2048, rsa3072, rsa4096")
+	return func() (command.ImporterType, error) {
+		t, ok := importerKinds[kind]
+		if !ok {
+			return 0, fmt.Errorf("unknown kind of importer key %q", kind)
+		}
+		return t, nil
+	}
+}
+
+func mkLoad(f *unitFlags) *cobra.Command {
+	var kind func() (command.ImporterType, error)
+	c := f.signed("load PART...", "Load a new master key from 2 or 3 key parts", cobra.RangeArgs(2, 3), func(ctx context.Context, s *session, args []string) error {
+		t, err := kind()
+		if err != nil {
+			return err
+		}
+		return s.load(ctx, args, t)
+	})
+	kind = importer(c)
+	return c
+}
+
+func (s *session) load(ctx context.Context, files []string, kind command.ImporterType) error {
+	parts, err := s.openParts(files)
+	defer wipeAll(parts)
+	if err != nil {
+		return err
+	}
+	pattern, err := s.Load(ctx, parts, kind, s.keys)
+	if err == nil {
+		s.Report("new master key", string(pattern))
+	}
+	return err
+}
+
+func (s *session) openParts(files []string) ([]ck.Secret, error) {
+	var parts []ck.Secret
+	for _, name := range files {
+		password, err := s.f.passwords.of(name, false)
+		if err != nil {
+			return parts, err
+		}
+		part, err := operator.LoadPart(name, password)
+		password.Wipe()
+		if err != nil {
+			return parts, err
+		}
+		parts = append(parts, part)
+	}
+	return parts, nil
+}
+
+func mkCommit(f *unitFlags) *cobra.Command {
+	var expect string
+	c := f.signed("commit", "Approve the new master key; the signature threshold must sign", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
+		return s.commit(ctx, operator.Pattern(expect))
+	})
+	c.Flags().StringVar(&expect, "expect", "", "only if its verification pattern is this one, 64 hex digits")
+	return c
+}
+
+func (s *session) commit(ctx context.Context, expect operator.Pattern) error {
+	if expect == "" {
+		views, err := s.Look(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.confirm(fmt.Sprintf("The new master key has the pattern %s.", views[0].Next)); err != nil {
+			return err
+		}
+	}
+	_, err := s.Commit(ctx, expect, s.keys)
+	return err
+}
+
+func mkActivate(f *unitFlags) *cobra.Command {
+	var abandon bool
+	c := f.signed("activate", "Make the committed master key current (set immediate)", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
+		if !abandon {
+			return s.activate(ctx, s.proof)
+		}
+		if err := s.confirm("Keys that are sealed under the current master key will be lost."); err != nil {
+			return err
+		}
+		return s.activate(ctx, nil)
+	})
+	c.Flags().BoolVar(&abandon, "abandon-keys", false, "even if stored keys are still sealed under the old master key: they will be lost")
+	return c
+}
+
+func (s *session) activate(ctx context.Context, proof operator.Proof) error {
+	_, err := s.Finalize(ctx, proof, s.keys)
+	return err
+}
+
+func mkRewrap(f *unitFlags) *cobra.Command {
+	return f.signed("rewrap", "Seal stored keys under the committed new master key", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
+		return s.rewrap(ctx)
+	})
+}
+
+func (s *session) rewrap(ctx context.Context) error {
+	views, err := s.Look(ctx)
+	if err != nil {
+		return err
+	}
+	target := views[0].Next
+	if target == "" {
+		return operator.ErrNothing
+	}
+	if s.DryRun {
+		s.Report("stored keys", "would be sealed under "+target.Short())
+		return nil
+	}
+	left, err := s.proof(ctx, target)
+	if err == nil && left > 0 {
+		err = fmt.Errorf("%d stored keys could not be rewrapped: no crypto unit has their master key", left)
+	}
+	return err
+}
+
+// proof rewraps what is left on every server and then counts. It is zero only
+// if two counts in a row found nothing, so that calls which were under way had time to end.
+func (s *session) proof(ctx context.Context, t operator.Pattern) (uint64, error) {
+	var left uint64
+	for quiet := 0; quiet < 2; quiet++ {
+		done, err := s.pass(ctx, t, false)
+		if err != nil {
+			return 0, err
+		}
+		if done > 0 {
+			quiet = -1 // and then two passes that find nothing
+		}
+		if left, err = s.pass(ctx, t, true); err != nil {
+			return 0, err
+		}
+		if left > 0 && done == 0 {
+			return left, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+	return left, nil
+}
+
+// pass goes over all stored keys once and tells how many it rewrapped, or in a
+// count how many are left.
+func (s *session) pass(ctx context.Context, t operator.Pattern, count bool) (n uint64, err error) {
+	for _, server := range s.servers {
+		var seen, after uint64
+		for {
+			r, err := server.RewrapStore(ctx, t.Bytes(), after, count)
+			if err != nil {
+				return 0, err
+			}
+			seen += r.Seen
+			if count {
+				n += r.Left
+			} else {
+				n += r.Rewrapped
+				s.Report("stored keys", fmt.Sprintf("%d looked at, %d rewrapped", seen, n))
+			}
+			if after = r.Next; after == 0 {
+				break
+			}
+		}
+	}
+	return n, nil
+}
+
+func mkRotate(f *unitFlags) *cobra.Command {
+	var kind func() (command.ImporterType, error)
+	c := f.signed("rotate PART...", "Load, commit, rewrap and activate a new master key in one go; run again after an interruption", cobra.RangeArgs(2, 3), func(ctx context.Context, s *session, args []string) error {
+		t, err := kind()
+		if err != nil {
+			return err
+		}
+		if err := s.load(ctx, args, t); err != nil || s.DryRun {
+			return err
+		}
+		if err := s.commit(ctx, ""); err != nil && !errors.Is(err, operator.ErrNothing) {
+			return err
+		}
+		return s.activate(ctx, s.proof)
+	})
+	kind = importer(c)
+	return c
+}
