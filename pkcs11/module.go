@@ -2,6 +2,7 @@ package pkcs11
 
 import (
 	"context"
+	"crypto/cipher"
 	"log/slog"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ type Module struct {
 	services []*service    // immutable
 	faulty   *slot         // immutable; the one slot of a wrong configuration
 	sessions *table[ck.SessionHandle, *session]
+	seal     cipher.AEAD // immutable; of saved operations
 	end      sync.Once
 	ended    chan struct{} // closed by Finalize
 }
@@ -30,7 +32,7 @@ type Module struct {
 func New(reserved string, getenv func(string) string) (*Module, error) {
 	c, err := loadSettings(reserved, getenv)
 	m := &Module{
-		file: c.file, sessions: newTable[ck.SessionHandle, *session](0), ended: make(chan struct{}),
+		file: c.file, sessions: newTable[ck.SessionHandle, *session](0), ended: make(chan struct{}), seal: newStateSeal(),
 	}
 	m.log, m.logFile = newLog(c.log)
 	if err == nil {

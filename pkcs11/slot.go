@@ -225,7 +225,7 @@ func (m *Module) GetTokenInfo(ctx context.Context, id ck.SlotID) (ck.TokenInfo, 
 func (l *slot) tokenInfo() ck.TokenInfo {
 	info := ck.TokenInfo{
 		Label: l.info.Label, ManufacturerID: manufacturer, Model: model, SerialNumber: l.info.Serial,
-		Flags:           ck.CKF_RNG | ck.CKF_LOGIN_REQUIRED | ck.CKF_DUAL_CRYPTO_OPERATIONS | l.info.Flags,
+		Flags:           ck.CKF_RNG | ck.CKF_LOGIN_REQUIRED | ck.CKF_DUAL_CRYPTO_OPERATIONS | ck.CKF_RESTORE_KEY_NOT_NEEDED | l.info.Flags,
 		MaxSessionCount: ck.CK_EFFECTIVELY_INFINITE, SessionCount: uint64(l.open),
 		MaxRwSessionCount: ck.CK_EFFECTIVELY_INFINITE, RwSessionCount: uint64(l.openRW),
 		MinPinLen: minPIN, MaxPinLen: maxPIN,
