@@ -14,6 +14,9 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"grep11/grep11client/extpb"
+	"grep11/grep11client/local"
 )
 
 // Client is a service, reached through any of its endpoints. All methods may
@@ -26,6 +29,7 @@ type Client struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup // the endpoints' goroutines
 	kek       importKey
+	store     *local.Store // nil: tokens and objects are the service's
 
 	mu        sync.Mutex
 	started   bool
@@ -40,6 +44,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, dialer: new(net.Dialer).DialContext, changed: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if cfg.Store != "" {
+		c.store = local.New(cfg.Store, c.plain)
+	}
 	for _, e := range cfg.Endpoints {
 		preferred := cfg.Zone == "" || e.Zone == "" || e.Zone == cfg.Zone
 		c.endpoints = append(c.endpoints, &endpoint{Endpoint: e, c: c, preferred: preferred, kicked: make(chan struct{}, 1)})
@@ -53,7 +60,31 @@ func (c *Client) Close() error {
 	c.cancel()
 	c.mu.Unlock()
 	c.wg.Wait()
+	if c.store != nil {
+		c.store.Close()
+	}
 	return nil
+}
+
+// ask makes a call. With a local store, tokens and objects are its business,
+// and the service sees blobs only.
+func (c *Client) ask(ctx context.Context, req *extpb.Request) (*extpb.Response, error) {
+	if c.store == nil {
+		return c.call(ctx, req)
+	}
+	if resp, ours, err := c.store.Answer(ctx, req); ours {
+		return resp, err
+	}
+	if err := c.store.Resolve(req); err != nil {
+		return nil, err
+	}
+	return c.plain(ctx, req)
+}
+
+// plain calls a service that knows neither our tokens nor our logins.
+func (c *Client) plain(ctx context.Context, req *extpb.Request) (*extpb.Response, error) {
+	req.Token, req.Credential = nil, nil
+	return c.call(ctx, req)
 }
 
 // requestID marks a change, so that a repeat of it is recognised.

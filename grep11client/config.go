@@ -17,6 +17,7 @@ type Config struct {
 	Zone           string // endpoints of this zone are preferred
 	TLS            *TLS   // nil: plaintext, on loopback and unix sockets only
 	Auth           Auth
+	Store          string // file of tokens and objects, for a service that has grep11.Crypto alone
 	Pool           Pool
 	Timeouts       Timeouts
 	LocalPublicOps bool // public-key operations and hashing in the library

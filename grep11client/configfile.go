@@ -139,6 +139,7 @@ type fileText struct {
 		Zone      string         `toml:"zone"`
 		TLS       *TLS           `toml:"tls"`
 		Auth      Auth           `toml:"auth"`
+		Store     string         `toml:"store"`
 	} `toml:"slot"`
 	Pool struct {
 		Streams   int      `toml:"streams"`
@@ -200,7 +201,7 @@ func parseConfig(path, text string) (*File, error) {
 		f.Log.File = beside(path, f.Log.File)
 	}
 	for i, s := range in.Slot {
-		c := Config{Token: s.Token, Zone: s.Zone, TLS: s.TLS, Auth: s.Auth, LocalPublicOps: in.LocalPublicOps,
+		c := Config{Token: s.Token, Zone: s.Zone, TLS: s.TLS, Auth: s.Auth, Store: s.Store, LocalPublicOps: in.LocalPublicOps,
 			Pool: Pool{in.Pool.Streams, time.Duration(in.Pool.Idle), time.Duration(in.Pool.Keepalive)}}
 		t := in.Timeouts
 		c.Timeouts = Timeouts{time.Duration(t.Connect), time.Duration(t.Call), time.Duration(t.Generate), time.Duration(t.Attempt), time.Duration(t.Unreachable)}
@@ -232,7 +233,7 @@ func (c *Config) relativeTo(file string) {
 			*p = beside(file, *p)
 		}
 	}
-	c.Auth.BearerFile = beside(file, c.Auth.BearerFile)
+	c.Auth.BearerFile, c.Store = beside(file, c.Auth.BearerFile), beside(file, c.Store)
 	for i, e := range c.Endpoints {
 		if socket, ok := strings.CutPrefix(e.Address, unixPrefix); ok {
 			c.Endpoints[i].Address = unixPrefix + beside(file, socket)

@@ -6,6 +6,7 @@ import (
 
 	"grep11/grep11client/extpb"
 	"grep11/grep11client/grep11pb"
+	"grep11/grep11client/local"
 	"grep11/pkcs11/ck"
 )
 
@@ -45,7 +46,7 @@ type UnitStatus struct {
 // Tokens lists the service's tokens in order of creation, and the number the
 // next one will have.
 func (c *Client) Tokens(ctx context.Context) (tokens []TokenInfo, next uint64, err error) {
-	resp, err := c.call(ctx, &extpb.Request{Call: &extpb.Request_ListTokens{ListTokens: &extpb.ListTokensRequest{}}})
+	resp, err := c.ask(ctx, &extpb.Request{Call: &extpb.Request_ListTokens{ListTokens: &extpb.ListTokensRequest{}}})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -91,7 +92,7 @@ func (c *Client) plainService(ctx context.Context) (Service, error) {
 	if err != nil {
 		return Service{}, err
 	}
-	s := Service{Version: "grep11.Crypto"}
+	s := Service{Version: "grep11.Crypto", PINMinBytes: local.MinPIN, PINMaxBytes: local.MaxPIN}
 	for _, m := range resp.GetGetMechanismList().Mechs {
 		info, err := c.call(ctx, &extpb.Request{Call: &extpb.Request_GetMechanismInfo{
 			GetMechanismInfo: &grep11pb.GetMechanismInfoRequest{Mech: m}}})
@@ -110,14 +111,14 @@ func mechanismDetail(m uint64, i *grep11pb.MechanismInfo) MechanismDetail {
 
 // InitToken makes a token (id nil) or empties one. C_InitToken.
 func (c *Client) InitToken(ctx context.Context, id []byte, label string, soPIN ck.Secret) (TokenInfo, error) {
-	resp, err := c.call(ctx, &extpb.Request{Call: &extpb.Request_InitToken{InitToken: &extpb.InitTokenRequest{
+	resp, err := c.ask(ctx, &extpb.Request{Call: &extpb.Request_InitToken{InitToken: &extpb.InitTokenRequest{
 		RequestId: requestID(), Token: id, Label: label, SoPin: soPIN}}})
 	return tokenInfo(resp.GetInitToken().GetToken()), err
 }
 
 // DeleteToken removes a token with all its objects.
 func (c *Client) DeleteToken(ctx context.Context, id []byte) error {
-	_, err := c.call(ctx, &extpb.Request{Call: &extpb.Request_DeleteToken{DeleteToken: &extpb.DeleteTokenRequest{
+	_, err := c.ask(ctx, &extpb.Request{Call: &extpb.Request_DeleteToken{DeleteToken: &extpb.DeleteTokenRequest{
 		RequestId: requestID(), Token: id}}})
 	return err
 }

@@ -6,6 +6,7 @@ import (
 
 	"grep11/grep11client/extpb"
 	"grep11/grep11client/grep11pb"
+	"grep11/grep11client/local"
 	"grep11/grep11client/wire"
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
@@ -49,7 +50,8 @@ func (t *Token) GenerateKey(ctx context.Context, m mech.Mechanism, tmpl ck.Templ
 	if err != nil {
 		return Object{}, err
 	}
-	return sessionKey(tmpl, resp.GetGenerateKey().GetKey(), resp.GetGenerateKey().GetKeyBytes())
+	how := local.Made{Mechanism: m.Type, Class: ck.CKO_SECRET_KEY, Generated: true}
+	return sessionKey(tmpl, resp.GetGenerateKey().GetKey(), resp.GetGenerateKey().GetKeyBytes(), how)
 }
 
 // GenerateKeyPair makes a pair; each template says whether that key is stored.
@@ -75,10 +77,12 @@ func (t *Token) GenerateKeyPair(ctx context.Context, m mech.Mechanism, pub, priv
 		return Object{}, Object{}, err
 	}
 	pair := resp.GetGenerateKeyPair()
-	if pubKey, err = sessionKey(pub, pair.GetPubKey(), pair.GetPubKeyBytes()); err != nil {
+	how := local.Made{Mechanism: m.Type, Class: ck.CKO_PUBLIC_KEY, Generated: true, Public: pair.GetPubKeyBytes()}
+	if pubKey, err = sessionKey(pub, pair.GetPubKey(), pair.GetPubKeyBytes(), how); err != nil {
 		return Object{}, Object{}, err
 	}
-	privKey, err = sessionKey(priv, pair.GetPrivKey(), pair.GetPrivKeyBytes())
+	how.Class = ck.CKO_PRIVATE_KEY
+	privKey, err = sessionKey(priv, pair.GetPrivKey(), pair.GetPrivKeyBytes(), how)
 	return pubKey, privKey, err
 }
 
@@ -110,7 +114,12 @@ func (t *Token) UnwrapKey(ctx context.Context, m mech.Mechanism, wrapped []byte,
 	if err != nil {
 		return Object{}, err
 	}
-	return sessionKey(tmpl, resp.GetUnwrapKey().GetUnwrapped(), resp.GetUnwrapKey().GetUnwrappedBytes())
+	answer := resp.GetUnwrapKey()
+	how := local.Made{Class: local.ClassOf(tmpl), Public: answer.GetCheckSum()} // of private keys it starts with the SPKI
+	if m.Type == ck.CKM_IBM_TRANSPORTKEY {
+		how = local.Made{Class: ck.CKO_PUBLIC_KEY, Public: answer.GetUnwrappedBytes()}
+	}
+	return sessionKey(tmpl, answer.GetUnwrapped(), answer.GetUnwrappedBytes(), how)
 }
 
 // DeriveKey also gives the checksum, which some mechanisms put results in.
@@ -131,7 +140,7 @@ func (t *Token) DeriveKey(ctx context.Context, m mech.Mechanism, base Key, data 
 	if err != nil {
 		return Object{}, nil, err
 	}
-	key, err := sessionKey(tmpl, resp.GetDeriveKey().GetNewKey(), resp.GetDeriveKey().GetNewKeyBytes())
+	key, err := sessionKey(tmpl, resp.GetDeriveKey().GetNewKey(), resp.GetDeriveKey().GetNewKeyBytes(), local.Made{Class: local.ClassOf(tmpl)})
 	return key, resp.GetDeriveKey().GetCheckSum(), err
 }
 
@@ -176,7 +185,7 @@ func (t *Token) makeOne(ctx context.Context, req *extpb.MakeKeyRequest) (Object,
 
 // sessionKey is a key that is not stored: its attributes are those it was
 // asked with, as the service corrected and completed them.
-func sessionKey(tmpl ck.Template, key *grep11pb.KeyBlob, blob []byte) (Object, error) {
+func sessionKey(tmpl ck.Template, key *grep11pb.KeyBlob, blob []byte, how local.Made) (Object, error) {
 	if b := key.GetKeyBlobs(); len(b) > 0 {
 		blob = b[0]
 	}
@@ -184,7 +193,7 @@ func sessionKey(tmpl ck.Template, key *grep11pb.KeyBlob, blob []byte) (Object, e
 		return Object{}, fmt.Errorf("the service gave no key blob: %w", ck.CKR_DEVICE_ERROR)
 	}
 	known, err := decodeKnown(key.GetAttributes())
-	return Object{Key: Key{Blob: blob}, Attributes: tmpl.Without(sensitive...).With(known)}, err
+	return Object{Key: Key{Blob: blob}, Attributes: local.Complete(tmpl.Without(sensitive...).With(known), how)}, err
 }
 
 // decodeKnown reads attributes that the service sends: what it cannot say

@@ -50,7 +50,7 @@ func (t *Token) callAs(ctx context.Context, login *credential, req *extpb.Reques
 	if login != nil {
 		req.Credential = login.sealed
 	}
-	return t.c.call(ctx, req)
+	return t.c.ask(ctx, req)
 }
 
 // renewed replaces an expired login, unless another call has done so already.

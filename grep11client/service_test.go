@@ -144,22 +144,24 @@ func checkP256(t testing.TB, pub grep11client.Object, digest, sig []byte) {
 }
 
 func TestTokensAndLogins(t *testing.T) {
-	s := newService(t)
-	addr, _ := s.start("127.0.0.1:0")
-	c := s.client(addr)
+	eachKind(t, testTokensAndLogins)
+}
+
+func testTokensAndLogins(t *testing.T, another func() *grep11client.Client) {
+	c := another()
 	tok := loggedIn(t, c)
 	tokens, next, err := c.Tokens(ctx)
 	if err != nil || len(tokens) != 1 || tokens[0].Label != "test token" || next != 1 || tokens[0].Flags&ck.CKF_USER_PIN_INITIALIZED == 0 {
 		t.Errorf("tokens: %+v, next %d, %v", tokens, next, err)
 	}
-	if info, err := c.Service(ctx); err != nil || len(info.Mechanisms) == 0 || len(info.Units) != 1 {
+	if info, err := c.Service(ctx); err != nil || len(info.Mechanisms) == 0 || info.PINMinBytes != 4 {
 		t.Errorf("service: %+v, %v", info, err)
 	}
 	want(t, tok.CheckPIN(ctx, ck.Secret("wrong")), ck.CKR_PIN_INCORRECT)
 	must(t, tok.CheckPIN(ctx, ck.Secret(userPIN)))
 	must(t, tok.SetPIN(ctx, ck.CKU_USER, ck.Secret(userPIN), ck.Secret("other pin")))
 	_, priv := signingPair(t, tok, token)
-	other := s.client(addr).Token(tokens[0].ID)
+	other := another().Token(tokens[0].ID)
 	want(t, other.Login(ctx, ck.CKU_USER, ck.Secret(userPIN)), ck.CKR_PIN_INCORRECT)
 	must(t, other.Login(ctx, ck.CKU_USER, ck.Secret("other pin")))
 	must(t, tok.Logout(ctx))
@@ -171,18 +173,17 @@ func TestTokensAndLogins(t *testing.T) {
 }
 
 func TestStoredKeysAndObjects(t *testing.T) {
-	s := newService(t)
-	addr, _ := s.start("127.0.0.1:0")
-	tok := loggedIn(t, s.client(addr))
+	eachKind(t, testStoredKeysAndObjects)
+}
+
+func testStoredKeysAndObjects(t *testing.T, another func() *grep11client.Client) {
+	tok := loggedIn(t, another())
 	pub, priv := signingPair(t, tok, token, label("signer"))
 	if priv.Handle == 0 || len(priv.ID) == 0 {
 		t.Fatalf("not stored: %+v", priv)
 	}
 	digest := sha256.Sum256([]byte("message"))
-	if !tok.CanPrehash(ctx) {
-		t.Error("the service takes no digests")
-	}
-	for _, prehashed := range []bool{true, false} {
+	for _, prehashed := range []bool{tok.CanPrehash(ctx), false} {
 		data := []byte("message")
 		if prehashed {
 			data = digest[:]
@@ -240,6 +241,9 @@ func TestSessionKeysInParts(t *testing.T) {
 	if key.Handle != 0 || len(key.Blob) == 0 || string(key.Attributes.Bytes(ck.CKA_LABEL)) != "session" {
 		t.Errorf("%+v", key)
 	}
+	if !tok.CanPrehash(ctx) {
+		t.Error("the service takes no digests")
+	}
 	plain := bytes.Repeat([]byte("sixteen bytes ok"), 5)
 	cbc := mech.Mechanism{Type: ck.CKM_AES_CBC_PAD, Param: mech.IV(make([]byte, 16))}
 	run := func(op mech.Op, in []byte) (out []byte) {
@@ -295,9 +299,11 @@ func TestDataLongerThanAMessage(t *testing.T) {
 }
 
 func TestImportedKeys(t *testing.T) {
-	s := newService(t)
-	addr, _ := s.start("127.0.0.1:0")
-	tok := loggedIn(t, s.client(addr))
+	eachKind(t, testImportedKeys)
+}
+
+func testImportedKeys(t *testing.T, another func() *grep11client.Client) {
+	tok := loggedIn(t, another())
 	ecKey, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ecdhKey, _ := ecKey.ECDH()
 	rsaKey, _ := rsa.GenerateKey(rand.Reader, 2048)
@@ -340,9 +346,11 @@ func TestImportedKeys(t *testing.T) {
 }
 
 func TestKeyValues(t *testing.T) {
-	s := newService(t)
-	addr, _ := s.start("127.0.0.1:0")
-	tok := loggedIn(t, s.client(addr))
+	eachKind(t, testKeyValues)
+}
+
+func testKeyValues(t *testing.T, another func() *grep11client.Client) {
+	tok := loggedIn(t, another())
 	secret := ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_SECRET_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_GENERIC_SECRET), ck.Bytes(ck.CKA_VALUE, []byte("the value of a secret"))}
 	types := []ck.AttributeType{ck.CKA_VALUE}
 	for _, onToken := range []bool{false, true} {

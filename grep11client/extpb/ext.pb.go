@@ -3936,6 +3936,263 @@ func (x *Template) GetAttributes() map[uint64]*grep11pb.AttributeValue {
 	return nil
 }
 
+// StoreRecord is one change. It takes place as a whole or not at all.
+type StoreRecord struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	NextHandle     uint64                 `protobuf:"varint,1,opt,name=next_handle,json=nextHandle,proto3" json:"next_handle,omitempty"` // never given again, even once the object is gone
+	NextNumber     uint64                 `protobuf:"varint,2,opt,name=next_number,json=nextNumber,proto3" json:"next_number,omitempty"` // of tokens
+	Tokens         []*StoreToken          `protobuf:"bytes,3,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	Objects        []*StoreObject         `protobuf:"bytes,4,rep,name=objects,proto3" json:"objects,omitempty"`
+	DeletedObjects [][]byte               `protobuf:"bytes,5,rep,name=deleted_objects,json=deletedObjects,proto3" json:"deleted_objects,omitempty"`
+	DeletedTokens  [][]byte               `protobuf:"bytes,6,rep,name=deleted_tokens,json=deletedTokens,proto3" json:"deleted_tokens,omitempty"` // with all their objects, before the above
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *StoreRecord) Reset() {
+	*x = StoreRecord{}
+	mi := &file_ext_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreRecord) ProtoMessage() {}
+
+func (x *StoreRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreRecord.ProtoReflect.Descriptor instead.
+func (*StoreRecord) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *StoreRecord) GetNextHandle() uint64 {
+	if x != nil {
+		return x.NextHandle
+	}
+	return 0
+}
+
+func (x *StoreRecord) GetNextNumber() uint64 {
+	if x != nil {
+		return x.NextNumber
+	}
+	return 0
+}
+
+func (x *StoreRecord) GetTokens() []*StoreToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *StoreRecord) GetObjects() []*StoreObject {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *StoreRecord) GetDeletedObjects() [][]byte {
+	if x != nil {
+		return x.DeletedObjects
+	}
+	return nil
+}
+
+func (x *StoreRecord) GetDeletedTokens() [][]byte {
+	if x != nil {
+		return x.DeletedTokens
+	}
+	return nil
+}
+
+type StoreToken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Info          *TokenInfo             `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"` // without flags
+	SoPin         *StorePin              `protobuf:"bytes,2,opt,name=so_pin,json=soPin,proto3" json:"so_pin,omitempty"`
+	UserPin       *StorePin              `protobuf:"bytes,3,opt,name=user_pin,json=userPin,proto3" json:"user_pin,omitempty"` // absent: not set
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreToken) Reset() {
+	*x = StoreToken{}
+	mi := &file_ext_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreToken) ProtoMessage() {}
+
+func (x *StoreToken) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreToken.ProtoReflect.Descriptor instead.
+func (*StoreToken) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *StoreToken) GetInfo() *TokenInfo {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+func (x *StoreToken) GetSoPin() *StorePin {
+	if x != nil {
+		return x.SoPin
+	}
+	return nil
+}
+
+func (x *StoreToken) GetUserPin() *StorePin {
+	if x != nil {
+		return x.UserPin
+	}
+	return nil
+}
+
+type StorePin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Salt          []byte                 `protobuf:"bytes,1,opt,name=salt,proto3" json:"salt,omitempty"`
+	Hash          []byte                 `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`          // Argon2id, 19 MiB, 2 passes, 1 lane, 32 bytes
+	Failures      uint32                 `protobuf:"varint,3,opt,name=failures,proto3" json:"failures,omitempty"` // since the last success
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StorePin) Reset() {
+	*x = StorePin{}
+	mi := &file_ext_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StorePin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StorePin) ProtoMessage() {}
+
+func (x *StorePin) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StorePin.ProtoReflect.Descriptor instead.
+func (*StorePin) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *StorePin) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *StorePin) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *StorePin) GetFailures() uint32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+type StoreObject struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	Object        *Object                `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"` // with its blob
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreObject) Reset() {
+	*x = StoreObject{}
+	mi := &file_ext_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreObject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreObject) ProtoMessage() {}
+
+func (x *StoreObject) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreObject.ProtoReflect.Descriptor instead.
+func (*StoreObject) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *StoreObject) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *StoreObject) GetObject() *Object {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 type CTRParameter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CounterBits   uint64                 `protobuf:"varint,1,opt,name=counter_bits,json=counterBits,proto3" json:"counter_bits,omitempty"`
@@ -3946,7 +4203,7 @@ type CTRParameter struct {
 
 func (x *CTRParameter) Reset() {
 	*x = CTRParameter{}
-	mi := &file_ext_proto_msgTypes[36]
+	mi := &file_ext_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3958,7 +4215,7 @@ func (x *CTRParameter) String() string {
 func (*CTRParameter) ProtoMessage() {}
 
 func (x *CTRParameter) ProtoReflect() protoreflect.Message {
-	mi := &file_ext_proto_msgTypes[36]
+	mi := &file_ext_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3971,7 +4228,7 @@ func (x *CTRParameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CTRParameter.ProtoReflect.Descriptor instead.
 func (*CTRParameter) Descriptor() ([]byte, []int) {
-	return file_ext_proto_rawDescGZIP(), []int{36}
+	return file_ext_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CTRParameter) GetCounterBits() uint64 {
@@ -3999,7 +4256,7 @@ type GCMParameter struct {
 
 func (x *GCMParameter) Reset() {
 	*x = GCMParameter{}
-	mi := &file_ext_proto_msgTypes[37]
+	mi := &file_ext_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4011,7 +4268,7 @@ func (x *GCMParameter) String() string {
 func (*GCMParameter) ProtoMessage() {}
 
 func (x *GCMParameter) ProtoReflect() protoreflect.Message {
-	mi := &file_ext_proto_msgTypes[37]
+	mi := &file_ext_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4024,7 +4281,7 @@ func (x *GCMParameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GCMParameter.ProtoReflect.Descriptor instead.
 func (*GCMParameter) Descriptor() ([]byte, []int) {
-	return file_ext_proto_rawDescGZIP(), []int{37}
+	return file_ext_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GCMParameter) GetIv() []byte {
@@ -4058,7 +4315,7 @@ type EdDSAParameter struct {
 
 func (x *EdDSAParameter) Reset() {
 	*x = EdDSAParameter{}
-	mi := &file_ext_proto_msgTypes[38]
+	mi := &file_ext_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4070,7 +4327,7 @@ func (x *EdDSAParameter) String() string {
 func (*EdDSAParameter) ProtoMessage() {}
 
 func (x *EdDSAParameter) ProtoReflect() protoreflect.Message {
-	mi := &file_ext_proto_msgTypes[38]
+	mi := &file_ext_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4083,7 +4340,7 @@ func (x *EdDSAParameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdDSAParameter.ProtoReflect.Descriptor instead.
 func (*EdDSAParameter) Descriptor() ([]byte, []int) {
-	return file_ext_proto_rawDescGZIP(), []int{38}
+	return file_ext_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *EdDSAParameter) GetPrehash() bool {
@@ -4434,7 +4691,28 @@ const file_ext_proto_rawDesc = "" +
 	"attributes\x1aU\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\x04R\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.grep11.AttributeValueR\x05value:\x028\x01\"V\n" +
+	"\x05value\x18\x02 \x01(\v2\x16.grep11.AttributeValueR\x05value:\x028\x01\"\x88\x02\n" +
+	"\vStoreRecord\x12\x1f\n" +
+	"\vnext_handle\x18\x01 \x01(\x04R\n" +
+	"nextHandle\x12\x1f\n" +
+	"\vnext_number\x18\x02 \x01(\x04R\n" +
+	"nextNumber\x121\n" +
+	"\x06tokens\x18\x03 \x03(\v2\x19.grep11.ext.v1.StoreTokenR\x06tokens\x124\n" +
+	"\aobjects\x18\x04 \x03(\v2\x1a.grep11.ext.v1.StoreObjectR\aobjects\x12'\n" +
+	"\x0fdeleted_objects\x18\x05 \x03(\fR\x0edeletedObjects\x12%\n" +
+	"\x0edeleted_tokens\x18\x06 \x03(\fR\rdeletedTokens\"\x9e\x01\n" +
+	"\n" +
+	"StoreToken\x12,\n" +
+	"\x04info\x18\x01 \x01(\v2\x18.grep11.ext.v1.TokenInfoR\x04info\x12.\n" +
+	"\x06so_pin\x18\x02 \x01(\v2\x17.grep11.ext.v1.StorePinR\x05soPin\x122\n" +
+	"\buser_pin\x18\x03 \x01(\v2\x17.grep11.ext.v1.StorePinR\auserPin\"N\n" +
+	"\bStorePin\x12\x12\n" +
+	"\x04salt\x18\x01 \x01(\fR\x04salt\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x1a\n" +
+	"\bfailures\x18\x03 \x01(\rR\bfailures\"R\n" +
+	"\vStoreObject\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\fR\x05token\x12-\n" +
+	"\x06object\x18\x02 \x01(\v2\x15.grep11.ext.v1.ObjectR\x06object\"V\n" +
 	"\fCTRParameter\x12!\n" +
 	"\fcounter_bits\x18\x01 \x01(\x04R\vcounterBits\x12#\n" +
 	"\rcounter_block\x18\x02 \x01(\fR\fcounterBlock\"K\n" +
@@ -4483,7 +4761,7 @@ func file_ext_proto_rawDescGZIP() []byte {
 	return file_ext_proto_rawDescData
 }
 
-var file_ext_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_ext_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_ext_proto_goTypes = []any{
 	(*Request)(nil),                            // 0: grep11.ext.v1.Request
 	(*Response)(nil),                           // 1: grep11.ext.v1.Response
@@ -4521,141 +4799,145 @@ var file_ext_proto_goTypes = []any{
 	(*MakeKeyRequest)(nil),                     // 33: grep11.ext.v1.MakeKeyRequest
 	(*MakeKeyResponse)(nil),                    // 34: grep11.ext.v1.MakeKeyResponse
 	(*Template)(nil),                           // 35: grep11.ext.v1.Template
-	(*CTRParameter)(nil),                       // 36: grep11.ext.v1.CTRParameter
-	(*GCMParameter)(nil),                       // 37: grep11.ext.v1.GCMParameter
-	(*EdDSAParameter)(nil),                     // 38: grep11.ext.v1.EdDSAParameter
-	nil,                                        // 39: grep11.ext.v1.Object.AttributesEntry
-	nil,                                        // 40: grep11.ext.v1.CreateObjectRequest.AttributesEntry
-	nil,                                        // 41: grep11.ext.v1.FindObjectsRequest.TemplateEntry
-	nil,                                        // 42: grep11.ext.v1.SetAttributesRequest.AttributesEntry
-	nil,                                        // 43: grep11.ext.v1.CopyObjectRequest.SourceEntry
-	nil,                                        // 44: grep11.ext.v1.CopyObjectRequest.AttributesEntry
-	nil,                                        // 45: grep11.ext.v1.Template.AttributesEntry
-	(*grep11pb.GenerateRandomRequest)(nil),     // 46: grep11.GenerateRandomRequest
-	(*grep11pb.DigestInitRequest)(nil),         // 47: grep11.DigestInitRequest
-	(*grep11pb.DigestRequest)(nil),             // 48: grep11.DigestRequest
-	(*grep11pb.DigestUpdateRequest)(nil),       // 49: grep11.DigestUpdateRequest
-	(*grep11pb.DigestKeyRequest)(nil),          // 50: grep11.DigestKeyRequest
-	(*grep11pb.DigestFinalRequest)(nil),        // 51: grep11.DigestFinalRequest
-	(*grep11pb.DigestSingleRequest)(nil),       // 52: grep11.DigestSingleRequest
-	(*grep11pb.EncryptInitRequest)(nil),        // 53: grep11.EncryptInitRequest
-	(*grep11pb.DecryptInitRequest)(nil),        // 54: grep11.DecryptInitRequest
-	(*grep11pb.EncryptUpdateRequest)(nil),      // 55: grep11.EncryptUpdateRequest
-	(*grep11pb.DecryptUpdateRequest)(nil),      // 56: grep11.DecryptUpdateRequest
-	(*grep11pb.EncryptRequest)(nil),            // 57: grep11.EncryptRequest
-	(*grep11pb.DecryptRequest)(nil),            // 58: grep11.DecryptRequest
-	(*grep11pb.EncryptFinalRequest)(nil),       // 59: grep11.EncryptFinalRequest
-	(*grep11pb.DecryptFinalRequest)(nil),       // 60: grep11.DecryptFinalRequest
-	(*grep11pb.EncryptSingleRequest)(nil),      // 61: grep11.EncryptSingleRequest
-	(*grep11pb.DecryptSingleRequest)(nil),      // 62: grep11.DecryptSingleRequest
-	(*grep11pb.SignInitRequest)(nil),           // 63: grep11.SignInitRequest
-	(*grep11pb.VerifyInitRequest)(nil),         // 64: grep11.VerifyInitRequest
-	(*grep11pb.SignUpdateRequest)(nil),         // 65: grep11.SignUpdateRequest
-	(*grep11pb.VerifyUpdateRequest)(nil),       // 66: grep11.VerifyUpdateRequest
-	(*grep11pb.SignFinalRequest)(nil),          // 67: grep11.SignFinalRequest
-	(*grep11pb.VerifyFinalRequest)(nil),        // 68: grep11.VerifyFinalRequest
-	(*grep11pb.SignRequest)(nil),               // 69: grep11.SignRequest
-	(*grep11pb.VerifyRequest)(nil),             // 70: grep11.VerifyRequest
-	(*grep11pb.SignSingleRequest)(nil),         // 71: grep11.SignSingleRequest
-	(*grep11pb.VerifySingleRequest)(nil),       // 72: grep11.VerifySingleRequest
-	(*grep11pb.ReencryptSingleRequest)(nil),    // 73: grep11.ReencryptSingleRequest
-	(*grep11pb.GenerateKeyRequest)(nil),        // 74: grep11.GenerateKeyRequest
-	(*grep11pb.GenerateKeyPairRequest)(nil),    // 75: grep11.GenerateKeyPairRequest
-	(*grep11pb.WrapKeyRequest)(nil),            // 76: grep11.WrapKeyRequest
-	(*grep11pb.UnwrapKeyRequest)(nil),          // 77: grep11.UnwrapKeyRequest
-	(*grep11pb.DeriveKeyRequest)(nil),          // 78: grep11.DeriveKeyRequest
-	(*grep11pb.GetMechanismListRequest)(nil),   // 79: grep11.GetMechanismListRequest
-	(*grep11pb.GetMechanismInfoRequest)(nil),   // 80: grep11.GetMechanismInfoRequest
-	(*grep11pb.GetAttributeValueRequest)(nil),  // 81: grep11.GetAttributeValueRequest
-	(*grep11pb.SetAttributeValueRequest)(nil),  // 82: grep11.SetAttributeValueRequest
-	(*grep11pb.LoginRequest)(nil),              // 83: grep11.LoginRequest
-	(*grep11pb.LogoutRequest)(nil),             // 84: grep11.LogoutRequest
-	(*grep11pb.RewrapKeyBlobRequest)(nil),      // 85: grep11.RewrapKeyBlobRequest
-	(*grep11pb.Grep11Error)(nil),               // 86: grep11.Grep11Error
-	(*grep11pb.GenerateRandomResponse)(nil),    // 87: grep11.GenerateRandomResponse
-	(*grep11pb.DigestInitResponse)(nil),        // 88: grep11.DigestInitResponse
-	(*grep11pb.DigestResponse)(nil),            // 89: grep11.DigestResponse
-	(*grep11pb.DigestUpdateResponse)(nil),      // 90: grep11.DigestUpdateResponse
-	(*grep11pb.DigestKeyResponse)(nil),         // 91: grep11.DigestKeyResponse
-	(*grep11pb.DigestFinalResponse)(nil),       // 92: grep11.DigestFinalResponse
-	(*grep11pb.DigestSingleResponse)(nil),      // 93: grep11.DigestSingleResponse
-	(*grep11pb.EncryptInitResponse)(nil),       // 94: grep11.EncryptInitResponse
-	(*grep11pb.DecryptInitResponse)(nil),       // 95: grep11.DecryptInitResponse
-	(*grep11pb.EncryptUpdateResponse)(nil),     // 96: grep11.EncryptUpdateResponse
-	(*grep11pb.DecryptUpdateResponse)(nil),     // 97: grep11.DecryptUpdateResponse
-	(*grep11pb.EncryptResponse)(nil),           // 98: grep11.EncryptResponse
-	(*grep11pb.DecryptResponse)(nil),           // 99: grep11.DecryptResponse
-	(*grep11pb.EncryptFinalResponse)(nil),      // 100: grep11.EncryptFinalResponse
-	(*grep11pb.DecryptFinalResponse)(nil),      // 101: grep11.DecryptFinalResponse
-	(*grep11pb.EncryptSingleResponse)(nil),     // 102: grep11.EncryptSingleResponse
-	(*grep11pb.DecryptSingleResponse)(nil),     // 103: grep11.DecryptSingleResponse
-	(*grep11pb.SignInitResponse)(nil),          // 104: grep11.SignInitResponse
-	(*grep11pb.VerifyInitResponse)(nil),        // 105: grep11.VerifyInitResponse
-	(*grep11pb.SignUpdateResponse)(nil),        // 106: grep11.SignUpdateResponse
-	(*grep11pb.VerifyUpdateResponse)(nil),      // 107: grep11.VerifyUpdateResponse
-	(*grep11pb.SignFinalResponse)(nil),         // 108: grep11.SignFinalResponse
-	(*grep11pb.VerifyFinalResponse)(nil),       // 109: grep11.VerifyFinalResponse
-	(*grep11pb.SignResponse)(nil),              // 110: grep11.SignResponse
-	(*grep11pb.VerifyResponse)(nil),            // 111: grep11.VerifyResponse
-	(*grep11pb.SignSingleResponse)(nil),        // 112: grep11.SignSingleResponse
-	(*grep11pb.VerifySingleResponse)(nil),      // 113: grep11.VerifySingleResponse
-	(*grep11pb.ReencryptSingleResponse)(nil),   // 114: grep11.ReencryptSingleResponse
-	(*grep11pb.GenerateKeyResponse)(nil),       // 115: grep11.GenerateKeyResponse
-	(*grep11pb.GenerateKeyPairResponse)(nil),   // 116: grep11.GenerateKeyPairResponse
-	(*grep11pb.WrapKeyResponse)(nil),           // 117: grep11.WrapKeyResponse
-	(*grep11pb.UnwrapKeyResponse)(nil),         // 118: grep11.UnwrapKeyResponse
-	(*grep11pb.DeriveKeyResponse)(nil),         // 119: grep11.DeriveKeyResponse
-	(*grep11pb.GetMechanismListResponse)(nil),  // 120: grep11.GetMechanismListResponse
-	(*grep11pb.GetMechanismInfoResponse)(nil),  // 121: grep11.GetMechanismInfoResponse
-	(*grep11pb.GetAttributeValueResponse)(nil), // 122: grep11.GetAttributeValueResponse
-	(*grep11pb.SetAttributeValueResponse)(nil), // 123: grep11.SetAttributeValueResponse
-	(*grep11pb.LoginResponse)(nil),             // 124: grep11.LoginResponse
-	(*grep11pb.LogoutResponse)(nil),            // 125: grep11.LogoutResponse
-	(*grep11pb.RewrapKeyBlobResponse)(nil),     // 126: grep11.RewrapKeyBlobResponse
-	(*grep11pb.MechanismInfo)(nil),             // 127: grep11.MechanismInfo
-	(*grep11pb.AttributeValue)(nil),            // 128: grep11.AttributeValue
+	(*StoreRecord)(nil),                        // 36: grep11.ext.v1.StoreRecord
+	(*StoreToken)(nil),                         // 37: grep11.ext.v1.StoreToken
+	(*StorePin)(nil),                           // 38: grep11.ext.v1.StorePin
+	(*StoreObject)(nil),                        // 39: grep11.ext.v1.StoreObject
+	(*CTRParameter)(nil),                       // 40: grep11.ext.v1.CTRParameter
+	(*GCMParameter)(nil),                       // 41: grep11.ext.v1.GCMParameter
+	(*EdDSAParameter)(nil),                     // 42: grep11.ext.v1.EdDSAParameter
+	nil,                                        // 43: grep11.ext.v1.Object.AttributesEntry
+	nil,                                        // 44: grep11.ext.v1.CreateObjectRequest.AttributesEntry
+	nil,                                        // 45: grep11.ext.v1.FindObjectsRequest.TemplateEntry
+	nil,                                        // 46: grep11.ext.v1.SetAttributesRequest.AttributesEntry
+	nil,                                        // 47: grep11.ext.v1.CopyObjectRequest.SourceEntry
+	nil,                                        // 48: grep11.ext.v1.CopyObjectRequest.AttributesEntry
+	nil,                                        // 49: grep11.ext.v1.Template.AttributesEntry
+	(*grep11pb.GenerateRandomRequest)(nil),     // 50: grep11.GenerateRandomRequest
+	(*grep11pb.DigestInitRequest)(nil),         // 51: grep11.DigestInitRequest
+	(*grep11pb.DigestRequest)(nil),             // 52: grep11.DigestRequest
+	(*grep11pb.DigestUpdateRequest)(nil),       // 53: grep11.DigestUpdateRequest
+	(*grep11pb.DigestKeyRequest)(nil),          // 54: grep11.DigestKeyRequest
+	(*grep11pb.DigestFinalRequest)(nil),        // 55: grep11.DigestFinalRequest
+	(*grep11pb.DigestSingleRequest)(nil),       // 56: grep11.DigestSingleRequest
+	(*grep11pb.EncryptInitRequest)(nil),        // 57: grep11.EncryptInitRequest
+	(*grep11pb.DecryptInitRequest)(nil),        // 58: grep11.DecryptInitRequest
+	(*grep11pb.EncryptUpdateRequest)(nil),      // 59: grep11.EncryptUpdateRequest
+	(*grep11pb.DecryptUpdateRequest)(nil),      // 60: grep11.DecryptUpdateRequest
+	(*grep11pb.EncryptRequest)(nil),            // 61: grep11.EncryptRequest
+	(*grep11pb.DecryptRequest)(nil),            // 62: grep11.DecryptRequest
+	(*grep11pb.EncryptFinalRequest)(nil),       // 63: grep11.EncryptFinalRequest
+	(*grep11pb.DecryptFinalRequest)(nil),       // 64: grep11.DecryptFinalRequest
+	(*grep11pb.EncryptSingleRequest)(nil),      // 65: grep11.EncryptSingleRequest
+	(*grep11pb.DecryptSingleRequest)(nil),      // 66: grep11.DecryptSingleRequest
+	(*grep11pb.SignInitRequest)(nil),           // 67: grep11.SignInitRequest
+	(*grep11pb.VerifyInitRequest)(nil),         // 68: grep11.VerifyInitRequest
+	(*grep11pb.SignUpdateRequest)(nil),         // 69: grep11.SignUpdateRequest
+	(*grep11pb.VerifyUpdateRequest)(nil),       // 70: grep11.VerifyUpdateRequest
+	(*grep11pb.SignFinalRequest)(nil),          // 71: grep11.SignFinalRequest
+	(*grep11pb.VerifyFinalRequest)(nil),        // 72: grep11.VerifyFinalRequest
+	(*grep11pb.SignRequest)(nil),               // 73: grep11.SignRequest
+	(*grep11pb.VerifyRequest)(nil),             // 74: grep11.VerifyRequest
+	(*grep11pb.SignSingleRequest)(nil),         // 75: grep11.SignSingleRequest
+	(*grep11pb.VerifySingleRequest)(nil),       // 76: grep11.VerifySingleRequest
+	(*grep11pb.ReencryptSingleRequest)(nil),    // 77: grep11.ReencryptSingleRequest
+	(*grep11pb.GenerateKeyRequest)(nil),        // 78: grep11.GenerateKeyRequest
+	(*grep11pb.GenerateKeyPairRequest)(nil),    // 79: grep11.GenerateKeyPairRequest
+	(*grep11pb.WrapKeyRequest)(nil),            // 80: grep11.WrapKeyRequest
+	(*grep11pb.UnwrapKeyRequest)(nil),          // 81: grep11.UnwrapKeyRequest
+	(*grep11pb.DeriveKeyRequest)(nil),          // 82: grep11.DeriveKeyRequest
+	(*grep11pb.GetMechanismListRequest)(nil),   // 83: grep11.GetMechanismListRequest
+	(*grep11pb.GetMechanismInfoRequest)(nil),   // 84: grep11.GetMechanismInfoRequest
+	(*grep11pb.GetAttributeValueRequest)(nil),  // 85: grep11.GetAttributeValueRequest
+	(*grep11pb.SetAttributeValueRequest)(nil),  // 86: grep11.SetAttributeValueRequest
+	(*grep11pb.LoginRequest)(nil),              // 87: grep11.LoginRequest
+	(*grep11pb.LogoutRequest)(nil),             // 88: grep11.LogoutRequest
+	(*grep11pb.RewrapKeyBlobRequest)(nil),      // 89: grep11.RewrapKeyBlobRequest
+	(*grep11pb.Grep11Error)(nil),               // 90: grep11.Grep11Error
+	(*grep11pb.GenerateRandomResponse)(nil),    // 91: grep11.GenerateRandomResponse
+	(*grep11pb.DigestInitResponse)(nil),        // 92: grep11.DigestInitResponse
+	(*grep11pb.DigestResponse)(nil),            // 93: grep11.DigestResponse
+	(*grep11pb.DigestUpdateResponse)(nil),      // 94: grep11.DigestUpdateResponse
+	(*grep11pb.DigestKeyResponse)(nil),         // 95: grep11.DigestKeyResponse
+	(*grep11pb.DigestFinalResponse)(nil),       // 96: grep11.DigestFinalResponse
+	(*grep11pb.DigestSingleResponse)(nil),      // 97: grep11.DigestSingleResponse
+	(*grep11pb.EncryptInitResponse)(nil),       // 98: grep11.EncryptInitResponse
+	(*grep11pb.DecryptInitResponse)(nil),       // 99: grep11.DecryptInitResponse
+	(*grep11pb.EncryptUpdateResponse)(nil),     // 100: grep11.EncryptUpdateResponse
+	(*grep11pb.DecryptUpdateResponse)(nil),     // 101: grep11.DecryptUpdateResponse
+	(*grep11pb.EncryptResponse)(nil),           // 102: grep11.EncryptResponse
+	(*grep11pb.DecryptResponse)(nil),           // 103: grep11.DecryptResponse
+	(*grep11pb.EncryptFinalResponse)(nil),      // 104: grep11.EncryptFinalResponse
+	(*grep11pb.DecryptFinalResponse)(nil),      // 105: grep11.DecryptFinalResponse
+	(*grep11pb.EncryptSingleResponse)(nil),     // 106: grep11.EncryptSingleResponse
+	(*grep11pb.DecryptSingleResponse)(nil),     // 107: grep11.DecryptSingleResponse
+	(*grep11pb.SignInitResponse)(nil),          // 108: grep11.SignInitResponse
+	(*grep11pb.VerifyInitResponse)(nil),        // 109: grep11.VerifyInitResponse
+	(*grep11pb.SignUpdateResponse)(nil),        // 110: grep11.SignUpdateResponse
+	(*grep11pb.VerifyUpdateResponse)(nil),      // 111: grep11.VerifyUpdateResponse
+	(*grep11pb.SignFinalResponse)(nil),         // 112: grep11.SignFinalResponse
+	(*grep11pb.VerifyFinalResponse)(nil),       // 113: grep11.VerifyFinalResponse
+	(*grep11pb.SignResponse)(nil),              // 114: grep11.SignResponse
+	(*grep11pb.VerifyResponse)(nil),            // 115: grep11.VerifyResponse
+	(*grep11pb.SignSingleResponse)(nil),        // 116: grep11.SignSingleResponse
+	(*grep11pb.VerifySingleResponse)(nil),      // 117: grep11.VerifySingleResponse
+	(*grep11pb.ReencryptSingleResponse)(nil),   // 118: grep11.ReencryptSingleResponse
+	(*grep11pb.GenerateKeyResponse)(nil),       // 119: grep11.GenerateKeyResponse
+	(*grep11pb.GenerateKeyPairResponse)(nil),   // 120: grep11.GenerateKeyPairResponse
+	(*grep11pb.WrapKeyResponse)(nil),           // 121: grep11.WrapKeyResponse
+	(*grep11pb.UnwrapKeyResponse)(nil),         // 122: grep11.UnwrapKeyResponse
+	(*grep11pb.DeriveKeyResponse)(nil),         // 123: grep11.DeriveKeyResponse
+	(*grep11pb.GetMechanismListResponse)(nil),  // 124: grep11.GetMechanismListResponse
+	(*grep11pb.GetMechanismInfoResponse)(nil),  // 125: grep11.GetMechanismInfoResponse
+	(*grep11pb.GetAttributeValueResponse)(nil), // 126: grep11.GetAttributeValueResponse
+	(*grep11pb.SetAttributeValueResponse)(nil), // 127: grep11.SetAttributeValueResponse
+	(*grep11pb.LoginResponse)(nil),             // 128: grep11.LoginResponse
+	(*grep11pb.LogoutResponse)(nil),            // 129: grep11.LogoutResponse
+	(*grep11pb.RewrapKeyBlobResponse)(nil),     // 130: grep11.RewrapKeyBlobResponse
+	(*grep11pb.MechanismInfo)(nil),             // 131: grep11.MechanismInfo
+	(*grep11pb.AttributeValue)(nil),            // 132: grep11.AttributeValue
 }
 var file_ext_proto_depIdxs = []int32{
-	46,  // 0: grep11.ext.v1.Request.generate_random:type_name -> grep11.GenerateRandomRequest
-	47,  // 1: grep11.ext.v1.Request.digest_init:type_name -> grep11.DigestInitRequest
-	48,  // 2: grep11.ext.v1.Request.digest:type_name -> grep11.DigestRequest
-	49,  // 3: grep11.ext.v1.Request.digest_update:type_name -> grep11.DigestUpdateRequest
-	50,  // 4: grep11.ext.v1.Request.digest_key:type_name -> grep11.DigestKeyRequest
-	51,  // 5: grep11.ext.v1.Request.digest_final:type_name -> grep11.DigestFinalRequest
-	52,  // 6: grep11.ext.v1.Request.digest_single:type_name -> grep11.DigestSingleRequest
-	53,  // 7: grep11.ext.v1.Request.encrypt_init:type_name -> grep11.EncryptInitRequest
-	54,  // 8: grep11.ext.v1.Request.decrypt_init:type_name -> grep11.DecryptInitRequest
-	55,  // 9: grep11.ext.v1.Request.encrypt_update:type_name -> grep11.EncryptUpdateRequest
-	56,  // 10: grep11.ext.v1.Request.decrypt_update:type_name -> grep11.DecryptUpdateRequest
-	57,  // 11: grep11.ext.v1.Request.encrypt:type_name -> grep11.EncryptRequest
-	58,  // 12: grep11.ext.v1.Request.decrypt:type_name -> grep11.DecryptRequest
-	59,  // 13: grep11.ext.v1.Request.encrypt_final:type_name -> grep11.EncryptFinalRequest
-	60,  // 14: grep11.ext.v1.Request.decrypt_final:type_name -> grep11.DecryptFinalRequest
-	61,  // 15: grep11.ext.v1.Request.encrypt_single:type_name -> grep11.EncryptSingleRequest
-	62,  // 16: grep11.ext.v1.Request.decrypt_single:type_name -> grep11.DecryptSingleRequest
-	63,  // 17: grep11.ext.v1.Request.sign_init:type_name -> grep11.SignInitRequest
-	64,  // 18: grep11.ext.v1.Request.verify_init:type_name -> grep11.VerifyInitRequest
-	65,  // 19: grep11.ext.v1.Request.sign_update:type_name -> grep11.SignUpdateRequest
-	66,  // 20: grep11.ext.v1.Request.verify_update:type_name -> grep11.VerifyUpdateRequest
-	67,  // 21: grep11.ext.v1.Request.sign_final:type_name -> grep11.SignFinalRequest
-	68,  // 22: grep11.ext.v1.Request.verify_final:type_name -> grep11.VerifyFinalRequest
-	69,  // 23: grep11.ext.v1.Request.sign:type_name -> grep11.SignRequest
-	70,  // 24: grep11.ext.v1.Request.verify:type_name -> grep11.VerifyRequest
-	71,  // 25: grep11.ext.v1.Request.sign_single:type_name -> grep11.SignSingleRequest
-	72,  // 26: grep11.ext.v1.Request.verify_single:type_name -> grep11.VerifySingleRequest
-	73,  // 27: grep11.ext.v1.Request.reencrypt_single:type_name -> grep11.ReencryptSingleRequest
-	74,  // 28: grep11.ext.v1.Request.generate_key:type_name -> grep11.GenerateKeyRequest
-	75,  // 29: grep11.ext.v1.Request.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
-	76,  // 30: grep11.ext.v1.Request.wrap_key:type_name -> grep11.WrapKeyRequest
-	77,  // 31: grep11.ext.v1.Request.unwrap_key:type_name -> grep11.UnwrapKeyRequest
-	78,  // 32: grep11.ext.v1.Request.derive_key:type_name -> grep11.DeriveKeyRequest
-	79,  // 33: grep11.ext.v1.Request.get_mechanism_list:type_name -> grep11.GetMechanismListRequest
-	80,  // 34: grep11.ext.v1.Request.get_mechanism_info:type_name -> grep11.GetMechanismInfoRequest
-	81,  // 35: grep11.ext.v1.Request.get_attribute_value:type_name -> grep11.GetAttributeValueRequest
-	82,  // 36: grep11.ext.v1.Request.set_attribute_value:type_name -> grep11.SetAttributeValueRequest
-	83,  // 37: grep11.ext.v1.Request.login:type_name -> grep11.LoginRequest
-	84,  // 38: grep11.ext.v1.Request.logout:type_name -> grep11.LogoutRequest
-	85,  // 39: grep11.ext.v1.Request.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobRequest
+	50,  // 0: grep11.ext.v1.Request.generate_random:type_name -> grep11.GenerateRandomRequest
+	51,  // 1: grep11.ext.v1.Request.digest_init:type_name -> grep11.DigestInitRequest
+	52,  // 2: grep11.ext.v1.Request.digest:type_name -> grep11.DigestRequest
+	53,  // 3: grep11.ext.v1.Request.digest_update:type_name -> grep11.DigestUpdateRequest
+	54,  // 4: grep11.ext.v1.Request.digest_key:type_name -> grep11.DigestKeyRequest
+	55,  // 5: grep11.ext.v1.Request.digest_final:type_name -> grep11.DigestFinalRequest
+	56,  // 6: grep11.ext.v1.Request.digest_single:type_name -> grep11.DigestSingleRequest
+	57,  // 7: grep11.ext.v1.Request.encrypt_init:type_name -> grep11.EncryptInitRequest
+	58,  // 8: grep11.ext.v1.Request.decrypt_init:type_name -> grep11.DecryptInitRequest
+	59,  // 9: grep11.ext.v1.Request.encrypt_update:type_name -> grep11.EncryptUpdateRequest
+	60,  // 10: grep11.ext.v1.Request.decrypt_update:type_name -> grep11.DecryptUpdateRequest
+	61,  // 11: grep11.ext.v1.Request.encrypt:type_name -> grep11.EncryptRequest
+	62,  // 12: grep11.ext.v1.Request.decrypt:type_name -> grep11.DecryptRequest
+	63,  // 13: grep11.ext.v1.Request.encrypt_final:type_name -> grep11.EncryptFinalRequest
+	64,  // 14: grep11.ext.v1.Request.decrypt_final:type_name -> grep11.DecryptFinalRequest
+	65,  // 15: grep11.ext.v1.Request.encrypt_single:type_name -> grep11.EncryptSingleRequest
+	66,  // 16: grep11.ext.v1.Request.decrypt_single:type_name -> grep11.DecryptSingleRequest
+	67,  // 17: grep11.ext.v1.Request.sign_init:type_name -> grep11.SignInitRequest
+	68,  // 18: grep11.ext.v1.Request.verify_init:type_name -> grep11.VerifyInitRequest
+	69,  // 19: grep11.ext.v1.Request.sign_update:type_name -> grep11.SignUpdateRequest
+	70,  // 20: grep11.ext.v1.Request.verify_update:type_name -> grep11.VerifyUpdateRequest
+	71,  // 21: grep11.ext.v1.Request.sign_final:type_name -> grep11.SignFinalRequest
+	72,  // 22: grep11.ext.v1.Request.verify_final:type_name -> grep11.VerifyFinalRequest
+	73,  // 23: grep11.ext.v1.Request.sign:type_name -> grep11.SignRequest
+	74,  // 24: grep11.ext.v1.Request.verify:type_name -> grep11.VerifyRequest
+	75,  // 25: grep11.ext.v1.Request.sign_single:type_name -> grep11.SignSingleRequest
+	76,  // 26: grep11.ext.v1.Request.verify_single:type_name -> grep11.VerifySingleRequest
+	77,  // 27: grep11.ext.v1.Request.reencrypt_single:type_name -> grep11.ReencryptSingleRequest
+	78,  // 28: grep11.ext.v1.Request.generate_key:type_name -> grep11.GenerateKeyRequest
+	79,  // 29: grep11.ext.v1.Request.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
+	80,  // 30: grep11.ext.v1.Request.wrap_key:type_name -> grep11.WrapKeyRequest
+	81,  // 31: grep11.ext.v1.Request.unwrap_key:type_name -> grep11.UnwrapKeyRequest
+	82,  // 32: grep11.ext.v1.Request.derive_key:type_name -> grep11.DeriveKeyRequest
+	83,  // 33: grep11.ext.v1.Request.get_mechanism_list:type_name -> grep11.GetMechanismListRequest
+	84,  // 34: grep11.ext.v1.Request.get_mechanism_info:type_name -> grep11.GetMechanismInfoRequest
+	85,  // 35: grep11.ext.v1.Request.get_attribute_value:type_name -> grep11.GetAttributeValueRequest
+	86,  // 36: grep11.ext.v1.Request.set_attribute_value:type_name -> grep11.SetAttributeValueRequest
+	87,  // 37: grep11.ext.v1.Request.login:type_name -> grep11.LoginRequest
+	88,  // 38: grep11.ext.v1.Request.logout:type_name -> grep11.LogoutRequest
+	89,  // 39: grep11.ext.v1.Request.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobRequest
 	3,   // 40: grep11.ext.v1.Request.list_tokens:type_name -> grep11.ext.v1.ListTokensRequest
 	5,   // 41: grep11.ext.v1.Request.init_token:type_name -> grep11.ext.v1.InitTokenRequest
 	7,   // 42: grep11.ext.v1.Request.delete_token:type_name -> grep11.ext.v1.DeleteTokenRequest
@@ -4672,47 +4954,47 @@ var file_ext_proto_depIdxs = []int32{
 	30,  // 53: grep11.ext.v1.Request.copy_object:type_name -> grep11.ext.v1.CopyObjectRequest
 	31,  // 54: grep11.ext.v1.Request.destroy_object:type_name -> grep11.ext.v1.DestroyObjectRequest
 	33,  // 55: grep11.ext.v1.Request.make_key:type_name -> grep11.ext.v1.MakeKeyRequest
-	86,  // 56: grep11.ext.v1.Response.error:type_name -> grep11.Grep11Error
-	87,  // 57: grep11.ext.v1.Response.generate_random:type_name -> grep11.GenerateRandomResponse
-	88,  // 58: grep11.ext.v1.Response.digest_init:type_name -> grep11.DigestInitResponse
-	89,  // 59: grep11.ext.v1.Response.digest:type_name -> grep11.DigestResponse
-	90,  // 60: grep11.ext.v1.Response.digest_update:type_name -> grep11.DigestUpdateResponse
-	91,  // 61: grep11.ext.v1.Response.digest_key:type_name -> grep11.DigestKeyResponse
-	92,  // 62: grep11.ext.v1.Response.digest_final:type_name -> grep11.DigestFinalResponse
-	93,  // 63: grep11.ext.v1.Response.digest_single:type_name -> grep11.DigestSingleResponse
-	94,  // 64: grep11.ext.v1.Response.encrypt_init:type_name -> grep11.EncryptInitResponse
-	95,  // 65: grep11.ext.v1.Response.decrypt_init:type_name -> grep11.DecryptInitResponse
-	96,  // 66: grep11.ext.v1.Response.encrypt_update:type_name -> grep11.EncryptUpdateResponse
-	97,  // 67: grep11.ext.v1.Response.decrypt_update:type_name -> grep11.DecryptUpdateResponse
-	98,  // 68: grep11.ext.v1.Response.encrypt:type_name -> grep11.EncryptResponse
-	99,  // 69: grep11.ext.v1.Response.decrypt:type_name -> grep11.DecryptResponse
-	100, // 70: grep11.ext.v1.Response.encrypt_final:type_name -> grep11.EncryptFinalResponse
-	101, // 71: grep11.ext.v1.Response.decrypt_final:type_name -> grep11.DecryptFinalResponse
-	102, // 72: grep11.ext.v1.Response.encrypt_single:type_name -> grep11.EncryptSingleResponse
-	103, // 73: grep11.ext.v1.Response.decrypt_single:type_name -> grep11.DecryptSingleResponse
-	104, // 74: grep11.ext.v1.Response.sign_init:type_name -> grep11.SignInitResponse
-	105, // 75: grep11.ext.v1.Response.verify_init:type_name -> grep11.VerifyInitResponse
-	106, // 76: grep11.ext.v1.Response.sign_update:type_name -> grep11.SignUpdateResponse
-	107, // 77: grep11.ext.v1.Response.verify_update:type_name -> grep11.VerifyUpdateResponse
-	108, // 78: grep11.ext.v1.Response.sign_final:type_name -> grep11.SignFinalResponse
-	109, // 79: grep11.ext.v1.Response.verify_final:type_name -> grep11.VerifyFinalResponse
-	110, // 80: grep11.ext.v1.Response.sign:type_name -> grep11.SignResponse
-	111, // 81: grep11.ext.v1.Response.verify:type_name -> grep11.VerifyResponse
-	112, // 82: grep11.ext.v1.Response.sign_single:type_name -> grep11.SignSingleResponse
-	113, // 83: grep11.ext.v1.Response.verify_single:type_name -> grep11.VerifySingleResponse
-	114, // 84: grep11.ext.v1.Response.reencrypt_single:type_name -> grep11.ReencryptSingleResponse
-	115, // 85: grep11.ext.v1.Response.generate_key:type_name -> grep11.GenerateKeyResponse
-	116, // 86: grep11.ext.v1.Response.generate_key_pair:type_name -> grep11.GenerateKeyPairResponse
-	117, // 87: grep11.ext.v1.Response.wrap_key:type_name -> grep11.WrapKeyResponse
-	118, // 88: grep11.ext.v1.Response.unwrap_key:type_name -> grep11.UnwrapKeyResponse
-	119, // 89: grep11.ext.v1.Response.derive_key:type_name -> grep11.DeriveKeyResponse
-	120, // 90: grep11.ext.v1.Response.get_mechanism_list:type_name -> grep11.GetMechanismListResponse
-	121, // 91: grep11.ext.v1.Response.get_mechanism_info:type_name -> grep11.GetMechanismInfoResponse
-	122, // 92: grep11.ext.v1.Response.get_attribute_value:type_name -> grep11.GetAttributeValueResponse
-	123, // 93: grep11.ext.v1.Response.set_attribute_value:type_name -> grep11.SetAttributeValueResponse
-	124, // 94: grep11.ext.v1.Response.login:type_name -> grep11.LoginResponse
-	125, // 95: grep11.ext.v1.Response.logout:type_name -> grep11.LogoutResponse
-	126, // 96: grep11.ext.v1.Response.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobResponse
+	90,  // 56: grep11.ext.v1.Response.error:type_name -> grep11.Grep11Error
+	91,  // 57: grep11.ext.v1.Response.generate_random:type_name -> grep11.GenerateRandomResponse
+	92,  // 58: grep11.ext.v1.Response.digest_init:type_name -> grep11.DigestInitResponse
+	93,  // 59: grep11.ext.v1.Response.digest:type_name -> grep11.DigestResponse
+	94,  // 60: grep11.ext.v1.Response.digest_update:type_name -> grep11.DigestUpdateResponse
+	95,  // 61: grep11.ext.v1.Response.digest_key:type_name -> grep11.DigestKeyResponse
+	96,  // 62: grep11.ext.v1.Response.digest_final:type_name -> grep11.DigestFinalResponse
+	97,  // 63: grep11.ext.v1.Response.digest_single:type_name -> grep11.DigestSingleResponse
+	98,  // 64: grep11.ext.v1.Response.encrypt_init:type_name -> grep11.EncryptInitResponse
+	99,  // 65: grep11.ext.v1.Response.decrypt_init:type_name -> grep11.DecryptInitResponse
+	100, // 66: grep11.ext.v1.Response.encrypt_update:type_name -> grep11.EncryptUpdateResponse
+	101, // 67: grep11.ext.v1.Response.decrypt_update:type_name -> grep11.DecryptUpdateResponse
+	102, // 68: grep11.ext.v1.Response.encrypt:type_name -> grep11.EncryptResponse
+	103, // 69: grep11.ext.v1.Response.decrypt:type_name -> grep11.DecryptResponse
+	104, // 70: grep11.ext.v1.Response.encrypt_final:type_name -> grep11.EncryptFinalResponse
+	105, // 71: grep11.ext.v1.Response.decrypt_final:type_name -> grep11.DecryptFinalResponse
+	106, // 72: grep11.ext.v1.Response.encrypt_single:type_name -> grep11.EncryptSingleResponse
+	107, // 73: grep11.ext.v1.Response.decrypt_single:type_name -> grep11.DecryptSingleResponse
+	108, // 74: grep11.ext.v1.Response.sign_init:type_name -> grep11.SignInitResponse
+	109, // 75: grep11.ext.v1.Response.verify_init:type_name -> grep11.VerifyInitResponse
+	110, // 76: grep11.ext.v1.Response.sign_update:type_name -> grep11.SignUpdateResponse
+	111, // 77: grep11.ext.v1.Response.verify_update:type_name -> grep11.VerifyUpdateResponse
+	112, // 78: grep11.ext.v1.Response.sign_final:type_name -> grep11.SignFinalResponse
+	113, // 79: grep11.ext.v1.Response.verify_final:type_name -> grep11.VerifyFinalResponse
+	114, // 80: grep11.ext.v1.Response.sign:type_name -> grep11.SignResponse
+	115, // 81: grep11.ext.v1.Response.verify:type_name -> grep11.VerifyResponse
+	116, // 82: grep11.ext.v1.Response.sign_single:type_name -> grep11.SignSingleResponse
+	117, // 83: grep11.ext.v1.Response.verify_single:type_name -> grep11.VerifySingleResponse
+	118, // 84: grep11.ext.v1.Response.reencrypt_single:type_name -> grep11.ReencryptSingleResponse
+	119, // 85: grep11.ext.v1.Response.generate_key:type_name -> grep11.GenerateKeyResponse
+	120, // 86: grep11.ext.v1.Response.generate_key_pair:type_name -> grep11.GenerateKeyPairResponse
+	121, // 87: grep11.ext.v1.Response.wrap_key:type_name -> grep11.WrapKeyResponse
+	122, // 88: grep11.ext.v1.Response.unwrap_key:type_name -> grep11.UnwrapKeyResponse
+	123, // 89: grep11.ext.v1.Response.derive_key:type_name -> grep11.DeriveKeyResponse
+	124, // 90: grep11.ext.v1.Response.get_mechanism_list:type_name -> grep11.GetMechanismListResponse
+	125, // 91: grep11.ext.v1.Response.get_mechanism_info:type_name -> grep11.GetMechanismInfoResponse
+	126, // 92: grep11.ext.v1.Response.get_attribute_value:type_name -> grep11.GetAttributeValueResponse
+	127, // 93: grep11.ext.v1.Response.set_attribute_value:type_name -> grep11.SetAttributeValueResponse
+	128, // 94: grep11.ext.v1.Response.login:type_name -> grep11.LoginResponse
+	129, // 95: grep11.ext.v1.Response.logout:type_name -> grep11.LogoutResponse
+	130, // 96: grep11.ext.v1.Response.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobResponse
 	4,   // 97: grep11.ext.v1.Response.list_tokens:type_name -> grep11.ext.v1.ListTokensResponse
 	6,   // 98: grep11.ext.v1.Response.init_token:type_name -> grep11.ext.v1.InitTokenResponse
 	8,   // 99: grep11.ext.v1.Response.delete_token:type_name -> grep11.ext.v1.DeleteTokenResponse
@@ -4733,67 +5015,73 @@ var file_ext_proto_depIdxs = []int32{
 	2,   // 114: grep11.ext.v1.InitTokenResponse.token:type_name -> grep11.ext.v1.TokenInfo
 	21,  // 115: grep11.ext.v1.GetServiceResponse.mechanisms:type_name -> grep11.ext.v1.MechanismDetail
 	22,  // 116: grep11.ext.v1.GetServiceResponse.units:type_name -> grep11.ext.v1.UnitStatus
-	127, // 117: grep11.ext.v1.MechanismDetail.info:type_name -> grep11.MechanismInfo
-	39,  // 118: grep11.ext.v1.Object.attributes:type_name -> grep11.ext.v1.Object.AttributesEntry
-	40,  // 119: grep11.ext.v1.CreateObjectRequest.attributes:type_name -> grep11.ext.v1.CreateObjectRequest.AttributesEntry
+	131, // 117: grep11.ext.v1.MechanismDetail.info:type_name -> grep11.MechanismInfo
+	43,  // 118: grep11.ext.v1.Object.attributes:type_name -> grep11.ext.v1.Object.AttributesEntry
+	44,  // 119: grep11.ext.v1.CreateObjectRequest.attributes:type_name -> grep11.ext.v1.CreateObjectRequest.AttributesEntry
 	23,  // 120: grep11.ext.v1.ObjectResponse.object:type_name -> grep11.ext.v1.Object
-	41,  // 121: grep11.ext.v1.FindObjectsRequest.template:type_name -> grep11.ext.v1.FindObjectsRequest.TemplateEntry
+	45,  // 121: grep11.ext.v1.FindObjectsRequest.template:type_name -> grep11.ext.v1.FindObjectsRequest.TemplateEntry
 	23,  // 122: grep11.ext.v1.FindObjectsResponse.objects:type_name -> grep11.ext.v1.Object
-	42,  // 123: grep11.ext.v1.SetAttributesRequest.attributes:type_name -> grep11.ext.v1.SetAttributesRequest.AttributesEntry
-	43,  // 124: grep11.ext.v1.CopyObjectRequest.source:type_name -> grep11.ext.v1.CopyObjectRequest.SourceEntry
-	44,  // 125: grep11.ext.v1.CopyObjectRequest.attributes:type_name -> grep11.ext.v1.CopyObjectRequest.AttributesEntry
-	74,  // 126: grep11.ext.v1.MakeKeyRequest.generate_key:type_name -> grep11.GenerateKeyRequest
-	75,  // 127: grep11.ext.v1.MakeKeyRequest.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
-	77,  // 128: grep11.ext.v1.MakeKeyRequest.unwrap_key:type_name -> grep11.UnwrapKeyRequest
-	78,  // 129: grep11.ext.v1.MakeKeyRequest.derive_key:type_name -> grep11.DeriveKeyRequest
+	46,  // 123: grep11.ext.v1.SetAttributesRequest.attributes:type_name -> grep11.ext.v1.SetAttributesRequest.AttributesEntry
+	47,  // 124: grep11.ext.v1.CopyObjectRequest.source:type_name -> grep11.ext.v1.CopyObjectRequest.SourceEntry
+	48,  // 125: grep11.ext.v1.CopyObjectRequest.attributes:type_name -> grep11.ext.v1.CopyObjectRequest.AttributesEntry
+	78,  // 126: grep11.ext.v1.MakeKeyRequest.generate_key:type_name -> grep11.GenerateKeyRequest
+	79,  // 127: grep11.ext.v1.MakeKeyRequest.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
+	81,  // 128: grep11.ext.v1.MakeKeyRequest.unwrap_key:type_name -> grep11.UnwrapKeyRequest
+	82,  // 129: grep11.ext.v1.MakeKeyRequest.derive_key:type_name -> grep11.DeriveKeyRequest
 	23,  // 130: grep11.ext.v1.MakeKeyResponse.objects:type_name -> grep11.ext.v1.Object
-	45,  // 131: grep11.ext.v1.Template.attributes:type_name -> grep11.ext.v1.Template.AttributesEntry
-	128, // 132: grep11.ext.v1.Object.AttributesEntry.value:type_name -> grep11.AttributeValue
-	128, // 133: grep11.ext.v1.CreateObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	128, // 134: grep11.ext.v1.FindObjectsRequest.TemplateEntry.value:type_name -> grep11.AttributeValue
-	128, // 135: grep11.ext.v1.SetAttributesRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	128, // 136: grep11.ext.v1.CopyObjectRequest.SourceEntry.value:type_name -> grep11.AttributeValue
-	128, // 137: grep11.ext.v1.CopyObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	128, // 138: grep11.ext.v1.Template.AttributesEntry.value:type_name -> grep11.AttributeValue
-	0,   // 139: grep11.ext.v1.Session.Exchange:input_type -> grep11.ext.v1.Request
-	3,   // 140: grep11.ext.v1.Token.ListTokens:input_type -> grep11.ext.v1.ListTokensRequest
-	5,   // 141: grep11.ext.v1.Token.InitToken:input_type -> grep11.ext.v1.InitTokenRequest
-	7,   // 142: grep11.ext.v1.Token.DeleteToken:input_type -> grep11.ext.v1.DeleteTokenRequest
-	9,   // 143: grep11.ext.v1.Token.InitPin:input_type -> grep11.ext.v1.InitPinRequest
-	11,  // 144: grep11.ext.v1.Token.SetPin:input_type -> grep11.ext.v1.SetPinRequest
-	13,  // 145: grep11.ext.v1.Token.OpenLogin:input_type -> grep11.ext.v1.OpenLoginRequest
-	15,  // 146: grep11.ext.v1.Token.RenewLogin:input_type -> grep11.ext.v1.RenewLoginRequest
-	17,  // 147: grep11.ext.v1.Token.CloseLogin:input_type -> grep11.ext.v1.CloseLoginRequest
-	19,  // 148: grep11.ext.v1.Token.GetService:input_type -> grep11.ext.v1.GetServiceRequest
-	24,  // 149: grep11.ext.v1.KeyStore.CreateObject:input_type -> grep11.ext.v1.CreateObjectRequest
-	26,  // 150: grep11.ext.v1.KeyStore.FindObjects:input_type -> grep11.ext.v1.FindObjectsRequest
-	28,  // 151: grep11.ext.v1.KeyStore.GetObject:input_type -> grep11.ext.v1.GetObjectRequest
-	29,  // 152: grep11.ext.v1.KeyStore.SetAttributes:input_type -> grep11.ext.v1.SetAttributesRequest
-	30,  // 153: grep11.ext.v1.KeyStore.CopyObject:input_type -> grep11.ext.v1.CopyObjectRequest
-	31,  // 154: grep11.ext.v1.KeyStore.DestroyObject:input_type -> grep11.ext.v1.DestroyObjectRequest
-	33,  // 155: grep11.ext.v1.KeyStore.MakeKey:input_type -> grep11.ext.v1.MakeKeyRequest
-	1,   // 156: grep11.ext.v1.Session.Exchange:output_type -> grep11.ext.v1.Response
-	4,   // 157: grep11.ext.v1.Token.ListTokens:output_type -> grep11.ext.v1.ListTokensResponse
-	6,   // 158: grep11.ext.v1.Token.InitToken:output_type -> grep11.ext.v1.InitTokenResponse
-	8,   // 159: grep11.ext.v1.Token.DeleteToken:output_type -> grep11.ext.v1.DeleteTokenResponse
-	10,  // 160: grep11.ext.v1.Token.InitPin:output_type -> grep11.ext.v1.InitPinResponse
-	12,  // 161: grep11.ext.v1.Token.SetPin:output_type -> grep11.ext.v1.SetPinResponse
-	14,  // 162: grep11.ext.v1.Token.OpenLogin:output_type -> grep11.ext.v1.OpenLoginResponse
-	16,  // 163: grep11.ext.v1.Token.RenewLogin:output_type -> grep11.ext.v1.RenewLoginResponse
-	18,  // 164: grep11.ext.v1.Token.CloseLogin:output_type -> grep11.ext.v1.CloseLoginResponse
-	20,  // 165: grep11.ext.v1.Token.GetService:output_type -> grep11.ext.v1.GetServiceResponse
-	25,  // 166: grep11.ext.v1.KeyStore.CreateObject:output_type -> grep11.ext.v1.ObjectResponse
-	27,  // 167: grep11.ext.v1.KeyStore.FindObjects:output_type -> grep11.ext.v1.FindObjectsResponse
-	25,  // 168: grep11.ext.v1.KeyStore.GetObject:output_type -> grep11.ext.v1.ObjectResponse
-	25,  // 169: grep11.ext.v1.KeyStore.SetAttributes:output_type -> grep11.ext.v1.ObjectResponse
-	25,  // 170: grep11.ext.v1.KeyStore.CopyObject:output_type -> grep11.ext.v1.ObjectResponse
-	32,  // 171: grep11.ext.v1.KeyStore.DestroyObject:output_type -> grep11.ext.v1.DestroyObjectResponse
-	34,  // 172: grep11.ext.v1.KeyStore.MakeKey:output_type -> grep11.ext.v1.MakeKeyResponse
-	156, // [156:173] is the sub-list for method output_type
-	139, // [139:156] is the sub-list for method input_type
-	139, // [139:139] is the sub-list for extension type_name
-	139, // [139:139] is the sub-list for extension extendee
-	0,   // [0:139] is the sub-list for field type_name
+	49,  // 131: grep11.ext.v1.Template.attributes:type_name -> grep11.ext.v1.Template.AttributesEntry
+	37,  // 132: grep11.ext.v1.StoreRecord.tokens:type_name -> grep11.ext.v1.StoreToken
+	39,  // 133: grep11.ext.v1.StoreRecord.objects:type_name -> grep11.ext.v1.StoreObject
+	2,   // 134: grep11.ext.v1.StoreToken.info:type_name -> grep11.ext.v1.TokenInfo
+	38,  // 135: grep11.ext.v1.StoreToken.so_pin:type_name -> grep11.ext.v1.StorePin
+	38,  // 136: grep11.ext.v1.StoreToken.user_pin:type_name -> grep11.ext.v1.StorePin
+	23,  // 137: grep11.ext.v1.StoreObject.object:type_name -> grep11.ext.v1.Object
+	132, // 138: grep11.ext.v1.Object.AttributesEntry.value:type_name -> grep11.AttributeValue
+	132, // 139: grep11.ext.v1.CreateObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	132, // 140: grep11.ext.v1.FindObjectsRequest.TemplateEntry.value:type_name -> grep11.AttributeValue
+	132, // 141: grep11.ext.v1.SetAttributesRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	132, // 142: grep11.ext.v1.CopyObjectRequest.SourceEntry.value:type_name -> grep11.AttributeValue
+	132, // 143: grep11.ext.v1.CopyObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	132, // 144: grep11.ext.v1.Template.AttributesEntry.value:type_name -> grep11.AttributeValue
+	0,   // 145: grep11.ext.v1.Session.Exchange:input_type -> grep11.ext.v1.Request
+	3,   // 146: grep11.ext.v1.Token.ListTokens:input_type -> grep11.ext.v1.ListTokensRequest
+	5,   // 147: grep11.ext.v1.Token.InitToken:input_type -> grep11.ext.v1.InitTokenRequest
+	7,   // 148: grep11.ext.v1.Token.DeleteToken:input_type -> grep11.ext.v1.DeleteTokenRequest
+	9,   // 149: grep11.ext.v1.Token.InitPin:input_type -> grep11.ext.v1.InitPinRequest
+	11,  // 150: grep11.ext.v1.Token.SetPin:input_type -> grep11.ext.v1.SetPinRequest
+	13,  // 151: grep11.ext.v1.Token.OpenLogin:input_type -> grep11.ext.v1.OpenLoginRequest
+	15,  // 152: grep11.ext.v1.Token.RenewLogin:input_type -> grep11.ext.v1.RenewLoginRequest
+	17,  // 153: grep11.ext.v1.Token.CloseLogin:input_type -> grep11.ext.v1.CloseLoginRequest
+	19,  // 154: grep11.ext.v1.Token.GetService:input_type -> grep11.ext.v1.GetServiceRequest
+	24,  // 155: grep11.ext.v1.KeyStore.CreateObject:input_type -> grep11.ext.v1.CreateObjectRequest
+	26,  // 156: grep11.ext.v1.KeyStore.FindObjects:input_type -> grep11.ext.v1.FindObjectsRequest
+	28,  // 157: grep11.ext.v1.KeyStore.GetObject:input_type -> grep11.ext.v1.GetObjectRequest
+	29,  // 158: grep11.ext.v1.KeyStore.SetAttributes:input_type -> grep11.ext.v1.SetAttributesRequest
+	30,  // 159: grep11.ext.v1.KeyStore.CopyObject:input_type -> grep11.ext.v1.CopyObjectRequest
+	31,  // 160: grep11.ext.v1.KeyStore.DestroyObject:input_type -> grep11.ext.v1.DestroyObjectRequest
+	33,  // 161: grep11.ext.v1.KeyStore.MakeKey:input_type -> grep11.ext.v1.MakeKeyRequest
+	1,   // 162: grep11.ext.v1.Session.Exchange:output_type -> grep11.ext.v1.Response
+	4,   // 163: grep11.ext.v1.Token.ListTokens:output_type -> grep11.ext.v1.ListTokensResponse
+	6,   // 164: grep11.ext.v1.Token.InitToken:output_type -> grep11.ext.v1.InitTokenResponse
+	8,   // 165: grep11.ext.v1.Token.DeleteToken:output_type -> grep11.ext.v1.DeleteTokenResponse
+	10,  // 166: grep11.ext.v1.Token.InitPin:output_type -> grep11.ext.v1.InitPinResponse
+	12,  // 167: grep11.ext.v1.Token.SetPin:output_type -> grep11.ext.v1.SetPinResponse
+	14,  // 168: grep11.ext.v1.Token.OpenLogin:output_type -> grep11.ext.v1.OpenLoginResponse
+	16,  // 169: grep11.ext.v1.Token.RenewLogin:output_type -> grep11.ext.v1.RenewLoginResponse
+	18,  // 170: grep11.ext.v1.Token.CloseLogin:output_type -> grep11.ext.v1.CloseLoginResponse
+	20,  // 171: grep11.ext.v1.Token.GetService:output_type -> grep11.ext.v1.GetServiceResponse
+	25,  // 172: grep11.ext.v1.KeyStore.CreateObject:output_type -> grep11.ext.v1.ObjectResponse
+	27,  // 173: grep11.ext.v1.KeyStore.FindObjects:output_type -> grep11.ext.v1.FindObjectsResponse
+	25,  // 174: grep11.ext.v1.KeyStore.GetObject:output_type -> grep11.ext.v1.ObjectResponse
+	25,  // 175: grep11.ext.v1.KeyStore.SetAttributes:output_type -> grep11.ext.v1.ObjectResponse
+	25,  // 176: grep11.ext.v1.KeyStore.CopyObject:output_type -> grep11.ext.v1.ObjectResponse
+	32,  // 177: grep11.ext.v1.KeyStore.DestroyObject:output_type -> grep11.ext.v1.DestroyObjectResponse
+	34,  // 178: grep11.ext.v1.KeyStore.MakeKey:output_type -> grep11.ext.v1.MakeKeyResponse
+	162, // [162:179] is the sub-list for method output_type
+	145, // [145:162] is the sub-list for method input_type
+	145, // [145:145] is the sub-list for extension type_name
+	145, // [145:145] is the sub-list for extension extendee
+	0,   // [0:145] is the sub-list for field type_name
 }
 
 func init() { file_ext_proto_init() }
@@ -4930,7 +5218,7 @@ func file_ext_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ext_proto_rawDesc), len(file_ext_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
