@@ -23,7 +23,7 @@ build:
 	@build/deps.sh build
 	@mkdir -p $(OUT)
 	@test -e $(OUT)/grep11 || echo "Building into $(OUT); the first time takes a few minutes, later ones seconds."
-	$(if $(wildcard server/cmd/grep11/*.go),$(GO) build -v -o $(OUT)/grep11 ./server/cmd/grep11)
+	$(GO) build -v -o $(OUT)/grep11 ./server/cmd/grep11
 	$(GO) build -buildmode=c-shared -trimpath -ldflags '$(LDLIBRARY)' -o $(LIBRARY) ./c
 	@rm -f $(LIBRARY:.so=.h)
 
@@ -37,8 +37,8 @@ test: build
 	@build/deps.sh test
 	@rm -f $(OUT)/consumers.txt
 	$(GO) test -race $$($(GO) list ./... | grep -v /conformance)
-	$(if $(wildcard server/cmd/grep11/*.go),$(GO) test -count=1 -p 1 -timeout 20m ./conformance/...)
-	@test ! -e $(OUT)/consumers.txt || cat $(OUT)/consumers.txt
+	$(GO) test -count=1 -p 1 -timeout 20m ./conformance/...
+	@cat $(OUT)/consumers.txt
 
 check:
 	@build/deps.sh check

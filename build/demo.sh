@@ -77,6 +77,7 @@ http {
 	client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp; scgi_temp_path tmp;
 	server {
 		listen unix:$work/web.socket ssl;
+		ssl_protocols TLSv1.2 TLSv1.3;
 		ssl_certificate certificate.pem;
 		ssl_certificate_key "engine:pkcs11:$key";
 		location / { return 200 "hello\n"; }

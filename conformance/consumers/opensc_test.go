@@ -32,13 +32,14 @@ func TestPkcs11ToolForkAndThreads(t *testing.T) {
 		wants(t, s.run(t, "pkcs11-tool", "--module", s.module, "--test-fork"), "C_Initialize in forked child")
 	})
 	// Letters in pairs: IL initialises with locking, GI asks for the library's
-	// information, SL lists slots, T0 shows the first slot's token.
+	// information, SL lists slots, T0 shows the first slot's token. The main
+	// thread makes a key meanwhile: when it ends first, it waits 30 seconds.
 	t.Run("threads initialise and list at the same time", func(t *testing.T) {
-		args := []string{"pkcs11-tool", "--module", s.module, "-L"}
+		args := []string{"-L", "-M", "--keypairgen", "--key-type", "rsa:3072", "--label", "busy", "--id", "08"}
 		for range 4 {
 			args = append(args, "--test-threads", "ILGISLT0")
 		}
-		out := s.run(t, args...)
+		out := s.tool(t, args...)
 		wants(t, out, "all threads have ended with CKR_OK")
 	})
 }
