@@ -23,6 +23,7 @@ const (
 	keepRequests = 15 * time.Minute
 	tidyEvery    = time.Second
 	tidyRows     = 1000
+	maxLogins    = 100_000
 )
 
 // Result gives the first answer to a request, if there was one.
@@ -56,14 +57,18 @@ func (s *Store) once(ctx context.Context, r Request, run func(*tx) (result []byt
 		if result, err = run(t); err != nil {
 			return err
 		}
-		_, err = t.exec(`INSERT INTO requests (id, method, token, result, made) VALUES ($1, $2, $3, $4, $5)`,
-			r.ID[:], r.Method, r.Token[:], notNull(result), time.Now().Unix())
-		return err
+		return t.insertRequest(r, result, time.Now())
 	})
 	if err != nil {
 		return nil, err
 	}
 	return result, nil
+}
+
+func (t *tx) insertRequest(r Request, result []byte, made time.Time) error {
+	_, err := t.exec(`INSERT INTO requests (id, method, token, result, made) VALUES ($1, $2, $3, $4, $5)`,
+		r.ID[:], r.Method, r.Token[:], notNull(result), made.Unix())
+	return err
 }
 
 func (t *tx) result(r Request) ([]byte, bool, error) {
@@ -83,8 +88,20 @@ func (t *tx) tidy() error {
 		now.Add(-keepRequests).Unix(), tidyRows); err != nil {
 		return err
 	}
-	_, err := t.exec(`DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE until < $1 ORDER BY until LIMIT $2)`,
-		now.Unix(), tidyRows)
+	if _, err := t.exec(`DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE until < $1 ORDER BY until LIMIT $2)`,
+		now.Unix(), tidyRows); err != nil {
+		return err
+	}
+	return t.boundLogins()
+}
+
+// boundLogins ends the logins that were not renewed for longest: programs that
+// log in and never out would fill the store.
+func (t *tx) boundLogins() error {
+	n, err := t.exec(`DELETE FROM logins WHERE id IN (SELECT id FROM logins ORDER BY until DESC LIMIT $1 OFFSET $2)`, tidyRows, maxLogins)
+	if n > 0 {
+		t.touch(touchedAll, ID{})
+	}
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"grep11/pkcs11/ck"
 )
@@ -66,4 +67,38 @@ func TestRefusedChangeLeavesTheRestOfItsBatch(t *testing.T) {
 		t.Error(len(found), err)
 	}
 	s.writer.disconnect()
+}
+
+func TestOldRowsGo(t *testing.T) {
+	s, tok := withToken(t)
+	ctx := context.Background()
+	now := time.Now()
+	old, young, late := NewID(), NewID(), NewID()
+	rows := func() (n int) {
+		if err := s.db.row(ctx, `SELECT (SELECT count(*) FROM requests) + (SELECT count(*) FROM logins)`)(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := rows()
+	err := s.writer.do(ctx, func(t *tx) error {
+		t.w.tidied = time.Time{}
+		return errors.Join(
+			t.insertLogin(tok, Login{ID: old, Until: now.Add(-time.Hour)}),
+			t.insertLogin(tok, Login{ID: young, Until: now.Add(time.Hour)}),
+			t.insertRequest(Request{ID: old, Method: "x"}, nil, now.Add(-2*keepRequests)),
+			t.insertRequest(Request{ID: late, Method: "x"}, nil, now.Add(-keepRequests/2)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := rows() - before; n != 2 {
+		t.Errorf("%d rows stay", n)
+	}
+	if _, err := s.Login(ctx, young); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Login(ctx, old); !errors.Is(err, ck.CKR_USER_NOT_LOGGED_IN) {
+		t.Error(err)
+	}
 }
