@@ -130,6 +130,8 @@ var mgfs = map[uint64]ck.MechanismType{
 	ck.CKG_MGF1_SHA384: ck.CKM_SHA384, ck.CKG_MGF1_SHA512: ck.CKM_SHA512,
 	ck.CKG_MGF1_SHA3_224: ck.CKM_SHA3_224, ck.CKG_MGF1_SHA3_256: ck.CKM_SHA3_256,
 	ck.CKG_MGF1_SHA3_384: ck.CKM_SHA3_384, ck.CKG_MGF1_SHA3_512: ck.CKM_SHA3_512,
+	ck.CKG_IBM_MGF1_SHA3_224: ck.CKM_SHA3_224, ck.CKG_IBM_MGF1_SHA3_256: ck.CKM_SHA3_256,
+	ck.CKG_IBM_MGF1_SHA3_384: ck.CKM_SHA3_384, ck.CKG_IBM_MGF1_SHA3_512: ck.CKM_SHA3_512,
 }
 
 // MGFHash is the hash of a mask generation function, a CKG_ number.

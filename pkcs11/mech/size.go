@@ -46,6 +46,7 @@ var outLens = [...]lenFunc{
 		}
 		return lenIn + m.TagLen()
 	},
+	OutBlock: func(_ Mechanism, r *Row, _ Op, keyBytes, _ int) int { return max(r.Block, keyBytes) },
 	OutKeyWrap: func(_ Mechanism, _ *Row, op Op, _, lenIn int) int {
 		if op == OpDecrypt {
 			return max(lenIn-lenCheckBlock, 0)

@@ -46,6 +46,7 @@ const (
 	OutSameAsIn       // as long as the input
 	OutPadded         // the next full block
 	OutTag            // the input and a tag
+	OutBlock          // the cipher's block
 	OutKeyWrap        // the input and a check block of 8 bytes, to a multiple of 8
 )
 
@@ -57,16 +58,26 @@ const (
 )
 
 var (
-	rsaKey     = []ck.KeyType{ck.CKK_RSA}
-	ecKey      = []ck.KeyType{ck.CKK_EC}
-	edKey      = []ck.KeyType{ck.CKK_EC_EDWARDS}
-	aesKey     = []ck.KeyType{ck.CKK_AES}
-	des3Key    = []ck.KeyType{ck.CKK_DES3, ck.CKK_DES2}
-	macKey     = []ck.KeyType{ck.CKK_GENERIC_SECRET, ck.CKK_AES, ck.CKK_DES3, ck.CKK_DES2, ck.CKK_SHA_1_HMAC, ck.CKK_SHA224_HMAC, ck.CKK_SHA256_HMAC, ck.CKK_SHA384_HMAC, ck.CKK_SHA512_HMAC}
-	genericKey = []ck.KeyType{ck.CKK_GENERIC_SECRET}
+	rsaKey  = []ck.KeyType{ck.CKK_RSA}
+	ecKey   = []ck.KeyType{ck.CKK_EC}
+	xKey    = []ck.KeyType{ck.CKK_EC_MONTGOMERY}
+	ecdhKey = []ck.KeyType{ck.CKK_EC, ck.CKK_EC_MONTGOMERY}
+	cmacKey = []ck.KeyType{ck.CKK_AES, ck.CKK_DES3, ck.CKK_DES2}
+	baseKey = append([]ck.KeyType{ck.CKK_CHACHA20}, macKey...)
+	dsaKey  = []ck.KeyType{ck.CKK_DSA}
+	dhKey   = []ck.KeyType{ck.CKK_DH}
+	edKey   = []ck.KeyType{ck.CKK_EC_EDWARDS}
+	aesKey  = []ck.KeyType{ck.CKK_AES}
+	des3Key = []ck.KeyType{ck.CKK_DES3, ck.CKK_DES2}
+	macKey  = []ck.KeyType{ck.CKK_GENERIC_SECRET, ck.CKK_AES, ck.CKK_DES3, ck.CKK_DES2, ck.CKK_SHA_1_HMAC, ck.CKK_SHA224_HMAC, ck.CKK_SHA256_HMAC, ck.CKK_SHA384_HMAC, ck.CKK_SHA512_HMAC,
+		ck.CKK_SHA512_224_HMAC, ck.CKK_SHA512_256_HMAC, ck.CKK_SHA3_224_HMAC, ck.CKK_SHA3_256_HMAC, ck.CKK_SHA3_384_HMAC, ck.CKK_SHA3_512_HMAC,
+		ck.CKK_HKDF}
 
 	rsaSizes = Bits(512, 4096)
-	ecSizes  = Bits(224, 521)
+	ecSizes  = Bits(160, 521)
+	dsaSizes = Bits(1024, 3072)
+	dhSizes  = Bits(1024, 4096)
+	edSizes  = Bits(255, 448)
 	aesSizes = Bytes(16, 32)
 	macSizes = Bytes(1, 1<<16)
 )
@@ -91,17 +102,58 @@ var table = []Row{
 	{Type: ck.CKM_SHA384_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Hash: crypto.SHA384, Out: OutModulus},
 	{Type: ck.CKM_SHA512_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Hash: crypto.SHA512, Out: OutModulus},
 
-	{Type: ck.CKM_EC_KEY_PAIR_GEN, Keys: ecKey, Size: ecSizes, Use: ck.CKF_GENERATE_KEY_PAIR | onCurves},
+	{Type: ck.CKM_RSA_X9_31, Keys: rsaKey, Size: rsaSizes, Use: signs, Single: true, Out: OutModulus},
+	{Type: ck.CKM_SHA1_RSA_X9_31, Keys: rsaKey, Size: rsaSizes, Use: signs, Hash: crypto.SHA1, Out: OutModulus},
+	{Type: ck.CKM_RSA_X9_31_KEY_PAIR_GEN, Keys: rsaKey, Size: rsaSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
+	{Type: ck.CKM_SHA3_224_RSA_PKCS, Keys: rsaKey, Size: rsaSizes, Use: signs, Hash: crypto.SHA3_224, Out: OutModulus},
+	{Type: ck.CKM_SHA3_256_RSA_PKCS, Keys: rsaKey, Size: rsaSizes, Use: signs, Hash: crypto.SHA3_256, Out: OutModulus},
+	{Type: ck.CKM_SHA3_384_RSA_PKCS, Keys: rsaKey, Size: rsaSizes, Use: signs, Hash: crypto.SHA3_384, Out: OutModulus},
+	{Type: ck.CKM_SHA3_512_RSA_PKCS, Keys: rsaKey, Size: rsaSizes, Use: signs, Hash: crypto.SHA3_512, Out: OutModulus},
+	{Type: ck.CKM_SHA3_224_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Hash: crypto.SHA3_224, Out: OutModulus},
+	{Type: ck.CKM_SHA3_256_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Hash: crypto.SHA3_256, Out: OutModulus},
+	{Type: ck.CKM_SHA3_384_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Hash: crypto.SHA3_384, Out: OutModulus},
+	{Type: ck.CKM_SHA3_512_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Hash: crypto.SHA3_512, Out: OutModulus},
+
+	{Type: ck.CKM_EC_KEY_PAIR_GEN, Keys: []ck.KeyType{ck.CKK_EC, ck.CKK_EC_EDWARDS, ck.CKK_EC_MONTGOMERY}, Size: ecSizes, Use: ck.CKF_GENERATE_KEY_PAIR | onCurves},
 	{Type: ck.CKM_ECDSA, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Single: true, Out: OutTwiceOrder},
 	{Type: ck.CKM_ECDSA_SHA1, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA1, Out: OutTwiceOrder},
 	{Type: ck.CKM_ECDSA_SHA224, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA224, Out: OutTwiceOrder},
 	{Type: ck.CKM_ECDSA_SHA256, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA256, Out: OutTwiceOrder},
 	{Type: ck.CKM_ECDSA_SHA384, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA384, Out: OutTwiceOrder},
 	{Type: ck.CKM_ECDSA_SHA512, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA512, Out: OutTwiceOrder},
-	{Type: ck.CKM_ECDH1_DERIVE, Keys: ecKey, Size: ecSizes, Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
+	{Type: ck.CKM_ECDSA_SHA3_224, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA3_224, Out: OutTwiceOrder},
+	{Type: ck.CKM_ECDSA_SHA3_256, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA3_256, Out: OutTwiceOrder},
+	{Type: ck.CKM_ECDSA_SHA3_384, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA3_384, Out: OutTwiceOrder},
+	{Type: ck.CKM_ECDSA_SHA3_512, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA3_512, Out: OutTwiceOrder},
+	{Type: ck.CKM_IBM_ECDSA_SHA224, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA224, Out: OutTwiceOrder},
+	{Type: ck.CKM_IBM_ECDSA_SHA256, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA256, Out: OutTwiceOrder},
+	{Type: ck.CKM_IBM_ECDSA_SHA384, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA384, Out: OutTwiceOrder},
+	{Type: ck.CKM_IBM_ECDSA_SHA512, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA512, Out: OutTwiceOrder},
+	{Type: ck.CKM_ECDH1_DERIVE, Keys: ecdhKey, Size: ecSizes, Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
 
-	{Type: ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, Keys: edKey, Size: Bits(255, 255), Use: ck.CKF_GENERATE_KEY_PAIR | onCurves},
-	{Type: ck.CKM_EDDSA, Keys: edKey, Size: Bits(255, 255), Use: signs | onCurves, Param: ParamEdDSA, Single: true, Out: OutEdwards},
+	{Type: ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, Keys: edKey, Size: edSizes, Use: ck.CKF_GENERATE_KEY_PAIR | onCurves},
+	{Type: ck.CKM_EDDSA, Keys: edKey, Size: edSizes, Use: signs | onCurves, Param: ParamEdDSA, Single: true, Out: OutEdwards},
+	{Type: ck.CKM_IBM_ED25519_SHA512, Keys: edKey, Size: Bits(255, 255), Use: signs | onCurves, Single: true, Out: OutEdwards},
+	{Type: ck.CKM_IBM_ED448_SHA3, Keys: edKey, Size: Bits(448, 448), Use: signs | onCurves, Single: true, Out: OutEdwards},
+	{Type: ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, Keys: xKey, Size: edSizes, Use: ck.CKF_GENERATE_KEY_PAIR | onCurves},
+	{Type: ck.CKM_IBM_EC_X25519, Keys: xKey, Size: Bits(255, 255), Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
+	{Type: ck.CKM_IBM_EC_X448, Keys: xKey, Size: Bits(448, 448), Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
+
+	{Type: ck.CKM_DSA_PARAMETER_GEN, Keys: dsaKey, Size: dsaSizes, Use: ck.CKF_GENERATE},
+	{Type: ck.CKM_DSA_KEY_PAIR_GEN, Keys: dsaKey, Size: dsaSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
+	{Type: ck.CKM_DSA, Keys: dsaKey, Size: dsaSizes, Use: signs, Single: true, Out: OutTwiceOrder},
+	{Type: ck.CKM_DSA_SHA1, Keys: dsaKey, Size: dsaSizes, Use: signs, Hash: crypto.SHA1, Out: OutTwiceOrder},
+	{Type: ck.CKM_DSA_SHA224, Keys: dsaKey, Size: dsaSizes, Use: signs, Hash: crypto.SHA224, Out: OutTwiceOrder},
+	{Type: ck.CKM_DSA_SHA256, Keys: dsaKey, Size: dsaSizes, Use: signs, Hash: crypto.SHA256, Out: OutTwiceOrder},
+	{Type: ck.CKM_DSA_SHA384, Keys: dsaKey, Size: dsaSizes, Use: signs, Hash: crypto.SHA384, Out: OutTwiceOrder},
+	{Type: ck.CKM_DSA_SHA512, Keys: dsaKey, Size: dsaSizes, Use: signs, Hash: crypto.SHA512, Out: OutTwiceOrder},
+	{Type: ck.CKM_DSA_SHA3_224, Keys: dsaKey, Size: dsaSizes, Use: signs, Hash: crypto.SHA3_224, Out: OutTwiceOrder},
+	{Type: ck.CKM_DSA_SHA3_256, Keys: dsaKey, Size: dsaSizes, Use: signs, Hash: crypto.SHA3_256, Out: OutTwiceOrder},
+	{Type: ck.CKM_DSA_SHA3_384, Keys: dsaKey, Size: dsaSizes, Use: signs, Hash: crypto.SHA3_384, Out: OutTwiceOrder},
+	{Type: ck.CKM_DSA_SHA3_512, Keys: dsaKey, Size: dsaSizes, Use: signs, Hash: crypto.SHA3_512, Out: OutTwiceOrder},
+	{Type: ck.CKM_DH_PKCS_PARAMETER_GEN, Keys: dhKey, Size: dhSizes, Use: ck.CKF_GENERATE},
+	{Type: ck.CKM_DH_PKCS_KEY_PAIR_GEN, Keys: dhKey, Size: dhSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
+	{Type: ck.CKM_DH_PKCS_DERIVE, Keys: dhKey, Size: dhSizes, Use: ck.CKF_DERIVE, Param: ParamBytes},
 
 	{Type: ck.CKM_AES_KEY_GEN, Keys: aesKey, Size: aesSizes, Use: ck.CKF_GENERATE},
 	{Type: ck.CKM_AES_ECB, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Block: 16, Out: OutSameAsIn},
@@ -120,18 +172,60 @@ var table = []Row{
 
 	{Type: ck.CKM_IBM_TRANSPORTKEY, Use: ck.CKF_UNWRAP},
 
-	{Type: ck.CKM_GENERIC_SECRET_KEY_GEN, Keys: genericKey, Size: macSizes, Use: ck.CKF_GENERATE},
+	{Type: ck.CKM_AES_CMAC, Keys: aesKey, Size: aesSizes, Use: signs, Block: 16, Out: OutBlock},
+	{Type: ck.CKM_DES3_CMAC, Keys: des3Key, Use: signs, Block: 8, Out: OutBlock},
+	{Type: ck.CKM_IBM_CMAC, Keys: cmacKey, Use: signs, Out: OutBlock},
+
+	{Type: ck.CKM_GENERIC_SECRET_KEY_GEN, Keys: macKey, Size: macSizes, Use: ck.CKF_GENERATE | ck.CKF_DERIVE},
 	{Type: ck.CKM_SHA_1_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA1, Out: OutHash},
 	{Type: ck.CKM_SHA224_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA224, Out: OutHash},
 	{Type: ck.CKM_SHA256_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA256, Out: OutHash},
 	{Type: ck.CKM_SHA384_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA384, Out: OutHash},
 	{Type: ck.CKM_SHA512_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA512, Out: OutHash},
+	{Type: ck.CKM_SHA512_224_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA512_224, Out: OutHash},
+	{Type: ck.CKM_SHA512_256_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA512_256, Out: OutHash},
+	{Type: ck.CKM_SHA3_224_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA3_224, Out: OutHash},
+	{Type: ck.CKM_SHA3_256_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA3_256, Out: OutHash},
+	{Type: ck.CKM_SHA3_384_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA3_384, Out: OutHash},
+	{Type: ck.CKM_SHA3_512_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA3_512, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA512_224_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA512_224, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA512_256_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA512_256, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA3_224_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA3_224, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA3_256_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA3_256, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA3_384_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA3_384, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA3_512_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA3_512, Out: OutHash},
 
 	{Type: ck.CKM_SHA_1, Use: ck.CKF_DIGEST, Hash: crypto.SHA1, Out: OutHash},
 	{Type: ck.CKM_SHA224, Use: ck.CKF_DIGEST, Hash: crypto.SHA224, Out: OutHash},
 	{Type: ck.CKM_SHA256, Use: ck.CKF_DIGEST, Hash: crypto.SHA256, Out: OutHash},
 	{Type: ck.CKM_SHA384, Use: ck.CKF_DIGEST, Hash: crypto.SHA384, Out: OutHash},
 	{Type: ck.CKM_SHA512, Use: ck.CKF_DIGEST, Hash: crypto.SHA512, Out: OutHash},
+	{Type: ck.CKM_SHA512_224, Use: ck.CKF_DIGEST, Hash: crypto.SHA512_224, Out: OutHash},
+	{Type: ck.CKM_SHA512_256, Use: ck.CKF_DIGEST, Hash: crypto.SHA512_256, Out: OutHash},
+	{Type: ck.CKM_SHA3_224, Use: ck.CKF_DIGEST, Hash: crypto.SHA3_224, Out: OutHash},
+	{Type: ck.CKM_SHA3_256, Use: ck.CKF_DIGEST, Hash: crypto.SHA3_256, Out: OutHash},
+	{Type: ck.CKM_SHA3_384, Use: ck.CKF_DIGEST, Hash: crypto.SHA3_384, Out: OutHash},
+	{Type: ck.CKM_SHA3_512, Use: ck.CKF_DIGEST, Hash: crypto.SHA3_512, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA512_224, Use: ck.CKF_DIGEST, Hash: crypto.SHA512_224, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA512_256, Use: ck.CKF_DIGEST, Hash: crypto.SHA512_256, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA3_224, Use: ck.CKF_DIGEST, Hash: crypto.SHA3_224, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA3_256, Use: ck.CKF_DIGEST, Hash: crypto.SHA3_256, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA3_384, Use: ck.CKF_DIGEST, Hash: crypto.SHA3_384, Out: OutHash},
+	{Type: ck.CKM_IBM_SHA3_512, Use: ck.CKF_DIGEST, Hash: crypto.SHA3_512, Out: OutHash},
+
+	{Type: ck.CKM_SHA1_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA1},
+	{Type: ck.CKM_SHA224_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA224},
+	{Type: ck.CKM_SHA256_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA256},
+	{Type: ck.CKM_SHA384_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA384},
+	{Type: ck.CKM_SHA512_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA512},
+	{Type: ck.CKM_SHA512_224_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA512_224},
+	{Type: ck.CKM_SHA512_256_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA512_256},
+	{Type: ck.CKM_SHA3_224_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA3_224},
+	{Type: ck.CKM_SHA3_256_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA3_256},
+	{Type: ck.CKM_SHA3_384_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA3_384},
+	{Type: ck.CKM_SHA3_512_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA3_512},
+	{Type: ck.CKM_AES_ECB_ENCRYPT_DATA, Keys: aesKey, Use: ck.CKF_DERIVE, Param: ParamBytes, Block: 16},
+	{Type: ck.CKM_DES3_ECB_ENCRYPT_DATA, Keys: des3Key, Use: ck.CKF_DERIVE, Param: ParamBytes, Block: 8},
 }
 
 var byType = func() map[ck.MechanismType]*Row {

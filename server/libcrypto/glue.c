@@ -4,6 +4,7 @@
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/dh.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
@@ -112,7 +113,7 @@ int lc_derive(EVP_PKEY *k, EVP_PKEY *peer, uint8_t *out, size_t *nout)
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k, NULL);
 	int ok = ctx && EVP_PKEY_derive_init(ctx) > 0 && EVP_PKEY_derive_set_peer(ctx, peer) > 0 &&
-		 EVP_PKEY_derive(ctx, out, nout) > 0;
+		 (!EVP_PKEY_is_a(k, "DH") || EVP_PKEY_CTX_set_dh_pad(ctx, 1) > 0) && EVP_PKEY_derive(ctx, out, nout) > 0;
 
 	EVP_PKEY_CTX_free(ctx);
 	return done(ok);

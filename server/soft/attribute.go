@@ -174,6 +174,9 @@ func (k *key) attributes() (ck.Template, error) {
 		return nil, err
 	}
 	t = append(t, ck.Bytes(ck.CKA_PUBLIC_KEY_INFO, info.standard()))
+	if k.class == ck.CKO_PUBLIC_KEY && info.family.publicValue != nil {
+		t = append(t, ck.Bytes(ck.CKA_VALUE, info.family.publicValue(info)))
+	}
 	return append(t, info.family.attributes(info)...), nil
 }
 

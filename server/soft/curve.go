@@ -45,6 +45,8 @@ var curves = []*curve{
 	brainpool(320, 'R', 9), brainpool(320, 'T', 10), brainpool(384, 'R', 11), brainpool(384, 'T', 12),
 	brainpool(512, 'R', 13), brainpool(512, 'T', 14),
 	{name: "ed25519", oid: oid(1, 3, 101, 112), bits: 255, field: 32, order: 32, kind: &edwardsFamily},
+	{name: "ed448", oid: oid(1, 3, 101, 113), bits: 448, field: 57, order: 57, kind: &edwardsFamily},
+	{name: "x448", oid: oid(1, 3, 101, 111), bits: 448, field: 56, order: 56, kind: &montgomeryFamily},
 	{name: "curve25519", oid: oid(1, 3, 101, 110), bits: 255, field: 32, order: 32, kind: &montgomeryFamily},
 }
 
@@ -63,7 +65,11 @@ func init() {
 		curvesByOID[string(c.oid)] = c
 		curvesByName[c.name] = c
 	}
-	curvesByName["edwards25519"] = curvesByName["ed25519"] // PKCS#11 v3.0 §2.3.3
+	for name, same := range map[string]string{ // of PKCS#11 v3.2 §6.3.9 and others
+		"edwards25519": "ed25519", "edwards448": "ed448", "curve448": "x448", "x25519": "curve25519",
+	} {
+		curvesByName[name] = curvesByName[same]
+	}
 }
 
 func curveByOID(der []byte) *curve { return curvesByOID[string(der)] }

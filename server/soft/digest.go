@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	_ "crypto/sha1"
 	_ "crypto/sha256"
+	_ "crypto/sha3"
 	_ "crypto/sha512"
 	"fmt"
 
@@ -14,9 +15,13 @@ import (
 
 func init() {
 	provide(engine{hash: rowHash},
-		ck.CKM_SHA_1, ck.CKM_SHA224, ck.CKM_SHA256, ck.CKM_SHA384, ck.CKM_SHA512)
+		ck.CKM_SHA_1, ck.CKM_SHA224, ck.CKM_SHA256, ck.CKM_SHA384, ck.CKM_SHA512,
+		ck.CKM_SHA512_224, ck.CKM_SHA512_256, ck.CKM_SHA3_224, ck.CKM_SHA3_256, ck.CKM_SHA3_384, ck.CKM_SHA3_512,
+		ck.CKM_IBM_SHA512_224, ck.CKM_IBM_SHA512_256, ck.CKM_IBM_SHA3_224, ck.CKM_IBM_SHA3_256, ck.CKM_IBM_SHA3_384, ck.CKM_IBM_SHA3_512)
 	provide(engine{hash: rowHMAC, sign: asIs, verify: verifyMAC},
-		ck.CKM_SHA_1_HMAC, ck.CKM_SHA224_HMAC, ck.CKM_SHA256_HMAC, ck.CKM_SHA384_HMAC, ck.CKM_SHA512_HMAC)
+		ck.CKM_SHA_1_HMAC, ck.CKM_SHA224_HMAC, ck.CKM_SHA256_HMAC, ck.CKM_SHA384_HMAC, ck.CKM_SHA512_HMAC,
+		ck.CKM_SHA512_224_HMAC, ck.CKM_SHA512_256_HMAC, ck.CKM_SHA3_224_HMAC, ck.CKM_SHA3_256_HMAC, ck.CKM_SHA3_384_HMAC, ck.CKM_SHA3_512_HMAC,
+		ck.CKM_IBM_SHA512_224_HMAC, ck.CKM_IBM_SHA512_256_HMAC, ck.CKM_IBM_SHA3_224_HMAC, ck.CKM_IBM_SHA3_256_HMAC, ck.CKM_IBM_SHA3_384_HMAC, ck.CKM_IBM_SHA3_512_HMAC)
 }
 
 // rowHash is the hash that the mechanism's row names.

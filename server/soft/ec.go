@@ -195,7 +195,9 @@ func openEC(k *key) (*ecOpened, error) {
 func init() {
 	provide(engine{sign: signECDSA, verify: verifyECDSA}, ck.CKM_ECDSA)
 	provide(engine{hash: rowHash, sign: signECDSA, verify: verifyECDSA},
-		ck.CKM_ECDSA_SHA1, ck.CKM_ECDSA_SHA224, ck.CKM_ECDSA_SHA256, ck.CKM_ECDSA_SHA384, ck.CKM_ECDSA_SHA512)
+		ck.CKM_ECDSA_SHA1, ck.CKM_ECDSA_SHA224, ck.CKM_ECDSA_SHA256, ck.CKM_ECDSA_SHA384, ck.CKM_ECDSA_SHA512,
+		ck.CKM_ECDSA_SHA3_224, ck.CKM_ECDSA_SHA3_256, ck.CKM_ECDSA_SHA3_384, ck.CKM_ECDSA_SHA3_512,
+		ck.CKM_IBM_ECDSA_SHA224, ck.CKM_IBM_ECDSA_SHA256, ck.CKM_IBM_ECDSA_SHA384, ck.CKM_IBM_ECDSA_SHA512)
 }
 
 func signECDSA(k *key, _ mech.Mechanism, digest []byte) ([]byte, error) {

@@ -31,8 +31,11 @@ func deriveECDH(_ *Unit, k *key, m mech.Mechanism, _ []byte, t ck.Template) (der
 
 // afterAgreement makes a key of a shared value as the KDF says.
 func afterAgreement(t ck.Template, z ck.Secret, p *mech.ECDH1) (derived, error) {
-	if p.KDF == ck.CKD_NULL {
+	switch p.KDF {
+	case ck.CKD_NULL:
 		return secret(t, z)
+	case ck.CKD_IBM_HYBRID_NULL:
+		return hybridSecret(t, z)
 	}
 	h, ok := kdfHash[p.KDF]
 	if !ok {
@@ -49,9 +52,21 @@ func afterAgreement(t ck.Template, z ck.Secret, p *mech.ECDH1) (derived, error) 
 	return finishSecret(r, x963(h, z, p.Shared, n))
 }
 
+// hybridSecret is the whole of Z, as a generic secret to be mixed with another
+// one (grep11-wire 11.2).
+func hybridSecret(t ck.Template, z ck.Secret) (derived, error) {
+	d, err := secret(t, z)
+	if err == nil && len(d.key.value) != len(z) {
+		err = fmt.Errorf("VALUE_LEN %d where all %d bytes are taken: %w", len(d.key.value), len(z), ck.CKR_TEMPLATE_INCONSISTENT)
+	}
+	return d, err
+}
+
 var kdfHash = map[uint64]crypto.Hash{
 	ck.CKD_SHA1_KDF: crypto.SHA1, ck.CKD_SHA224_KDF: crypto.SHA224, ck.CKD_SHA256_KDF: crypto.SHA256,
 	ck.CKD_SHA384_KDF: crypto.SHA384, ck.CKD_SHA512_KDF: crypto.SHA512,
+	ck.CKD_SHA3_224_KDF: crypto.SHA3_224, ck.CKD_SHA3_256_KDF: crypto.SHA3_256,
+	ck.CKD_SHA3_384_KDF: crypto.SHA3_384, ck.CKD_SHA3_512_KDF: crypto.SHA3_512,
 }
 
 // x963 is the KDF of ANSI X9.63 (SEC 1 3.6.1).
@@ -70,6 +85,13 @@ func x963(h crypto.Hash, z, shared []byte, n int) ck.Secret {
 // agree runs the key agreement of the key's curve with a point that is raw or,
 // as PKCS#11 callers have it, in an OCTET STRING.
 func agree(k *key, point []byte) (ck.Secret, error) {
+	info, err := parseSPKI(k.spki)
+	if err != nil {
+		return nil, err
+	}
+	if info.family == &montgomeryFamily {
+		return agreeRaw(k, info.curve, point)
+	}
 	o, err := open(k, openEC)
 	if err != nil {
 		return nil, err

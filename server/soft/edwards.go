@@ -5,9 +5,9 @@ import (
 	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/sha512"
 	"fmt"
 
+	"github.com/cloudflare/circl/sign/ed448"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
@@ -26,29 +26,27 @@ var edwardsFamily = family{
 	fromPKCS8:  fromRFC8410,
 }
 
-var montgomeryFamily = family{
-	typ:        ck.CKK_EC_MONTGOMERY,
-	check:      checkRawPoint,
-	attributes: ecAttributes,
-	pkcs8:      rfc8410,
-	fromPKCS8:  fromRFC8410,
+// rawCurve has the functions of a curve whose public keys have no point format.
+type rawCurve struct {
+	public func(secret []byte) ([]byte, error)
+	agree  func(secret, point []byte) ([]byte, error)
 }
 
-// rawCurves have public keys without a point format: their functions.
-var rawCurves = map[string]struct {
-	lenSecret int
-	public    func(secret []byte) ([]byte, error)
-}{
-	"ed25519": {32, func(seed []byte) ([]byte, error) {
+var rawCurves = map[string]rawCurve{
+	"ed25519": {public: func(seed []byte) ([]byte, error) {
 		return ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey), nil
 	}},
-	"curve25519": {32, func(secret []byte) ([]byte, error) {
+	"ed448": {public: func(seed []byte) ([]byte, error) {
+		return ed448.NewKeyFromSeed(seed).Public().(ed448.PublicKey), nil
+	}},
+	"curve25519": {public: func(secret []byte) ([]byte, error) {
 		k, err := ecdh.X25519().NewPrivateKey(secret)
 		if err != nil {
 			return nil, err
 		}
 		return k.PublicKey().Bytes(), nil
-	}},
+	}, agree: agree25519},
+	"x448": {public: public448, agree: agree448},
 }
 
 func checkRawPoint(info *publicInfo) error {
@@ -70,7 +68,7 @@ func fromRFC8410(p *privateInfo) (ck.Secret, []byte, error) {
 	}
 	s := cryptobyte.String(p.key)
 	var secret cryptobyte.String
-	if c == nil || !s.ReadASN1(&secret, asn1.OCTET_STRING) || !s.Empty() || len(secret) != rawCurves[c.name].lenSecret {
+	if c == nil || !s.ReadASN1(&secret, asn1.OCTET_STRING) || !s.Empty() || len(secret) != c.field {
 		return nil, nil, badPKCS8("not a CurvePrivateKey")
 	}
 	public, err := rawCurves[c.name].public(secret)
@@ -81,7 +79,7 @@ func fromRFC8410(p *privateInfo) (ck.Secret, []byte, error) {
 }
 
 func rawGenerate(c *curve) (ck.Secret, []byte, error) {
-	secret := make(ck.Secret, rawCurves[c.name].lenSecret)
+	secret := make(ck.Secret, c.field)
 	rand.Read(secret)
 	public, err := rawCurves[c.name].public(secret)
 	return secret, public, err
@@ -89,52 +87,99 @@ func rawGenerate(c *curve) (ck.Secret, []byte, error) {
 
 func init() {
 	provide(engine{sign: signEdDSA, verify: verifyEdDSA}, ck.CKM_EDDSA)
+	provide(engine{sign: signEdDSA, verify: verifyEdDSA}, ck.CKM_IBM_ED25519_SHA512, ck.CKM_IBM_ED448_SHA3)
 }
 
-// edOptions are RFC 8032's variants of Ed25519: pure, with context, prehashed.
-func edOptions(m mech.Mechanism, data []byte) (*ed25519.Options, []byte) {
-	p, ok := m.Param.(*mech.EdDSA)
-	switch {
-	case !ok:
-		return &ed25519.Options{}, data
-	case p.Prehash:
-		sum := sha512.Sum512(data)
-		return &ed25519.Options{Hash: crypto.SHA512, Context: string(p.Context)}, sum[:]
-	}
-	return &ed25519.Options{Context: string(p.Context)}, data
+// edwards signs with RFC 8032's variants: pure, with context, prehashed.
+type edwards struct {
+	c    *curve
+	priv crypto.Signer // nil for public keys
+	pub  []byte
 }
 
-func signEdDSA(k *key, m mech.Mechanism, data []byte) ([]byte, error) {
-	priv, err := open(k, openEd25519)
+// edCurves: the vendor's mechanisms name their curve.
+var edCurves = map[ck.MechanismType]string{ck.CKM_IBM_ED25519_SHA512: "ed25519", ck.CKM_IBM_ED448_SHA3: "ed448"}
+
+func openEdwards(k *key) (*edwards, error) {
+	info, err := parseSPKI(k.spki)
 	if err != nil {
 		return nil, err
 	}
-	opts, data := edOptions(m, data)
-	sig, err := priv.Sign(nil, data, opts)
-	if err != nil {
-		return nil, fmt.Errorf("Ed25519: %v: %w", err, ck.CKR_MECHANISM_PARAM_INVALID)
+	e := &edwards{c: info.curve, pub: info.key}
+	switch {
+	case k.value == nil:
+	case e.c.name == "ed25519":
+		e.priv = ed25519.NewKeyFromSeed(k.value)
+	default:
+		e.priv = ed448.NewKeyFromSeed(k.value)
 	}
-	return sig, nil
+	return e, nil
 }
 
-func openEd25519(k *key) (ed25519.PrivateKey, error) {
-	if k.value == nil {
-		return nil, errNotPrivate
+func edwardsOf(k *key, m mech.Mechanism) (*edwards, *mech.EdDSA, error) {
+	e, err := open(k, openEdwards)
+	if err != nil {
+		return nil, nil, err
 	}
-	return ed25519.NewKeyFromSeed(k.value), nil
+	if want, ok := edCurves[m.Type]; ok && want != e.c.name {
+		return nil, nil, fmt.Errorf("%v with a key on %s: %w", m.Type, e.c.name, ck.CKR_KEY_TYPE_INCONSISTENT)
+	}
+	p, ok := m.Param.(*mech.EdDSA)
+	if !ok {
+		p = &mech.EdDSA{}
+	}
+	return e, p, nil
+}
+
+// options25519 gives Go's form of the parameter, and what is signed.
+func options25519(p *mech.EdDSA, data []byte) (*ed25519.Options, []byte) {
+	o := &ed25519.Options{Context: string(p.Context)}
+	if p.Prehash {
+		o.Hash = crypto.SHA512
+		data = hashOf(crypto.SHA512, data)
+	}
+	return o, data
+}
+
+func signEdDSA(k *key, m mech.Mechanism, data []byte) ([]byte, error) {
+	e, p, err := edwardsOf(k, m)
+	if err != nil {
+		return nil, err
+	}
+	switch priv := e.priv.(type) {
+	case ed25519.PrivateKey:
+		o, data := options25519(p, data)
+		return priv.Sign(nil, data, o)
+	case ed448.PrivateKey:
+		if p.Prehash {
+			return ed448.SignPh(priv, data, string(p.Context)), nil
+		}
+		return ed448.Sign(priv, data, string(p.Context)), nil
+	}
+	return nil, errNotPrivate
 }
 
 func verifyEdDSA(k *key, m mech.Mechanism, data, sig []byte) error {
-	info, err := parseSPKI(k.spki)
+	e, p, err := edwardsOf(k, m)
 	if err != nil {
 		return err
 	}
-	if len(sig) != ed25519.SignatureSize {
+	if len(sig) != 2*e.c.field {
 		return fmt.Errorf("signature of %d bytes: %w", len(sig), ck.CKR_SIGNATURE_LEN_RANGE)
 	}
-	opts, data := edOptions(m, data)
-	if ed25519.VerifyWithOptions(ed25519.PublicKey(info.key), data, sig, opts) != nil {
+	if !e.verify(p, data, sig) {
 		return errSignature
 	}
 	return nil
+}
+
+func (e *edwards) verify(p *mech.EdDSA, data, sig []byte) bool {
+	if e.c.name == "ed25519" {
+		o, data := options25519(p, data)
+		return ed25519.VerifyWithOptions(e.pub, data, sig, o) == nil
+	}
+	if p.Prehash {
+		return ed448.VerifyPh(e.pub, data, sig, string(p.Context))
+	}
+	return ed448.Verify(e.pub, data, sig, string(p.Context))
 }

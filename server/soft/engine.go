@@ -3,6 +3,7 @@ package soft
 import (
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
+	"grep11/server/unit"
 )
 
 // engine is what the unit does for one mechanism: the functions of its row's
@@ -21,8 +22,10 @@ type engine struct {
 	stream func(k *key, m mech.Mechanism, op mech.Op) (stream, error)
 
 	generate func(m mech.Mechanism, r *request) (*key, error)
-	pair     func(m mech.Mechanism, pub, priv *request) (*pair, error)
-	derive   func(u *Unit, base *key, m mech.Mechanism, data []byte, t ck.Template) (derived, error)
+	// parameters makes domain parameters, which are no key.
+	parameters func(m mech.Mechanism, t ck.Template) (unit.Key, error)
+	pair       func(m mech.Mechanism, pub, priv *request) (*pair, error)
+	derive     func(u *Unit, base *key, m mech.Mechanism, data []byte, t ck.Template) (derived, error)
 }
 
 // running takes a message in parts and can be put into a state.

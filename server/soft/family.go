@@ -21,6 +21,8 @@ type family struct {
 	check func(*publicInfo) error
 	// attributes are the public values that both halves show.
 	attributes func(*publicInfo) ck.Template
+	// publicValue is CKA_VALUE of the public half; nil where it has none.
+	publicValue func(*publicInfo) []byte
 	// pkcs8 writes PrivateKeyInfo.
 	pkcs8 func(k *key, info *publicInfo) ([]byte, error)
 	// fromPKCS8 makes value and SPKI of PrivateKeyInfo's parts and checks them.
@@ -34,6 +36,8 @@ func init() {
 	algorithms = map[string]func(*publicInfo) error{
 		string(oidRSA): isFamily(&rsaFamily),
 		string(oidEC):  findCurve,
+		string(oidDSA): isFamily(&dsaFamily),
+		string(oidDH):  isFamily(&dhFamily),
 	}
 }
 

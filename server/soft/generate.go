@@ -15,14 +15,17 @@ func init() {
 	provide(engine{generate: generateAES}, ck.CKM_AES_KEY_GEN)
 	provide(engine{generate: generateDES(ck.CKK_DES3, 24)}, ck.CKM_DES3_KEY_GEN)
 	provide(engine{generate: generateDES(ck.CKK_DES2, 16)}, ck.CKM_DES2_KEY_GEN)
-	provide(engine{generate: generateGeneric}, ck.CKM_GENERIC_SECRET_KEY_GEN)
+	provide(engine{generate: generateGeneric, derive: deriveGeneric}, ck.CKM_GENERIC_SECRET_KEY_GEN)
 }
 
 // GenerateKey makes a secret key.
-func (u *Unit) GenerateKey(_ context.Context, m mech.Mechanism, t ck.Template) (unit.Key, error) {
+func (u *Unit) GenerateKey(ctx context.Context, m mech.Mechanism, t ck.Template) (unit.Key, error) {
 	e, _, err := engineOf(m)
 	if err != nil {
 		return unit.Key{}, err
+	}
+	if e.parameters != nil {
+		return u.generateParameters(ctx, e, m, t)
 	}
 	if e.generate == nil {
 		return unit.Key{}, invalidMechanism(m, "does not generate a key")
@@ -117,7 +120,8 @@ func weakDES(v ck.Secret) bool {
 }
 
 var hmacTypes = []ck.KeyType{ck.CKK_GENERIC_SECRET, ck.CKK_SHA_1_HMAC, ck.CKK_SHA224_HMAC, ck.CKK_SHA256_HMAC,
-	ck.CKK_SHA384_HMAC, ck.CKK_SHA512_HMAC}
+	ck.CKK_SHA384_HMAC, ck.CKK_SHA512_HMAC, ck.CKK_SHA512_224_HMAC, ck.CKK_SHA512_256_HMAC,
+	ck.CKK_SHA3_224_HMAC, ck.CKK_SHA3_256_HMAC, ck.CKK_SHA3_384_HMAC, ck.CKK_SHA3_512_HMAC, ck.CKK_HKDF}
 
 func generateGeneric(_ mech.Mechanism, r *request) (*key, error) {
 	if err := r.want(hmacTypes...); err != nil {

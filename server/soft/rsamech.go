@@ -18,10 +18,12 @@ import (
 func init() {
 	provide(engine{sign: signPKCS1, verify: verifyPKCS1, crypt: cryptPKCS1}, ck.CKM_RSA_PKCS)
 	provide(engine{hash: rowHash, sign: signPKCS1, verify: verifyPKCS1},
-		ck.CKM_SHA1_RSA_PKCS, ck.CKM_SHA224_RSA_PKCS, ck.CKM_SHA256_RSA_PKCS, ck.CKM_SHA384_RSA_PKCS, ck.CKM_SHA512_RSA_PKCS)
+		ck.CKM_SHA1_RSA_PKCS, ck.CKM_SHA224_RSA_PKCS, ck.CKM_SHA256_RSA_PKCS, ck.CKM_SHA384_RSA_PKCS, ck.CKM_SHA512_RSA_PKCS,
+		ck.CKM_SHA3_224_RSA_PKCS, ck.CKM_SHA3_256_RSA_PKCS, ck.CKM_SHA3_384_RSA_PKCS, ck.CKM_SHA3_512_RSA_PKCS)
 	provide(engine{sign: signPSS, verify: verifyPSS}, ck.CKM_RSA_PKCS_PSS)
 	provide(engine{hash: rowHash, sign: signPSS, verify: verifyPSS},
-		ck.CKM_SHA1_RSA_PKCS_PSS, ck.CKM_SHA224_RSA_PKCS_PSS, ck.CKM_SHA256_RSA_PKCS_PSS, ck.CKM_SHA384_RSA_PKCS_PSS, ck.CKM_SHA512_RSA_PKCS_PSS)
+		ck.CKM_SHA1_RSA_PKCS_PSS, ck.CKM_SHA224_RSA_PKCS_PSS, ck.CKM_SHA256_RSA_PKCS_PSS, ck.CKM_SHA384_RSA_PKCS_PSS, ck.CKM_SHA512_RSA_PKCS_PSS,
+		ck.CKM_SHA3_224_RSA_PKCS_PSS, ck.CKM_SHA3_256_RSA_PKCS_PSS, ck.CKM_SHA3_384_RSA_PKCS_PSS, ck.CKM_SHA3_512_RSA_PKCS_PSS)
 	provide(engine{crypt: cryptOAEP}, ck.CKM_RSA_PKCS_OAEP)
 	provide(engine{sign: signX509, verify: verifyX509, crypt: cryptX509}, ck.CKM_RSA_X_509)
 }
@@ -32,6 +34,11 @@ var hashOIDs = map[crypto.Hash]asn1.ObjectIdentifier{
 	crypto.SHA256: {2, 16, 840, 1, 101, 3, 4, 2, 1},
 	crypto.SHA384: {2, 16, 840, 1, 101, 3, 4, 2, 2},
 	crypto.SHA512: {2, 16, 840, 1, 101, 3, 4, 2, 3},
+
+	crypto.SHA3_224: {2, 16, 840, 1, 101, 3, 4, 2, 7},
+	crypto.SHA3_256: {2, 16, 840, 1, 101, 3, 4, 2, 8},
+	crypto.SHA3_384: {2, 16, 840, 1, 101, 3, 4, 2, 9},
+	crypto.SHA3_512: {2, 16, 840, 1, 101, 3, 4, 2, 10},
 }
 
 // digestInfo is what EMSA-PKCS1-v1_5 pads: the digest with its hash's name, or

@@ -55,7 +55,7 @@ func TestEveryRowHasItsEngine(t *testing.T) {
 			{ck.CKF_SIGN, e.sign != nil},
 			{ck.CKF_VERIFY, e.verify != nil},
 			{ck.CKF_ENCRYPT | ck.CKF_DECRYPT, e.crypt != nil},
-			{ck.CKF_GENERATE, e.generate != nil},
+			{ck.CKF_GENERATE, e.generate != nil || e.parameters != nil},
 			{ck.CKF_GENERATE_KEY_PAIR, e.pair != nil},
 			{ck.CKF_DERIVE, e.derive != nil},
 		} {

@@ -18,6 +18,8 @@ var checks = []struct {
 	{"AES-KWP", "", checkWrap(ck.CKM_AES_KEY_WRAP_KWP)},
 	{"AES-WRAP", "", checkWrap(ck.CKM_AES_KEY_WRAP)},
 	{"HMAC", "", checkHMAC},
+	{"AES-CMAC", "", checkCMAC},
+	{"XDH", "", checkXDH},
 	{"ECDH", "ecdh_", checkECDH},
 	{"ECDSA", "ecdsa_p1363", checkECDSA},
 	{"EDDSA", "", checkEdDSA},
@@ -130,6 +132,29 @@ func checkHMAC(k *kit, g *group, v *vector) (bool, string) {
 		return k.verify(m, key.Blob, v.Msg, v.Tag) == nil, ""
 	}
 	return same(mac[:min(len(v.Tag), len(mac))], v.Tag, nil) // truncated by the caller
+}
+
+func checkCMAC(k *kit, _ *group, v *vector) (bool, string) {
+	key, err := k.secret(ck.CKK_AES, v.Key)
+	if err != nil {
+		return false, ""
+	}
+	mac, err := k.sign(mech.Mechanism{Type: ck.CKM_AES_CMAC}, key.Blob, v.Msg)
+	return same(mac, v.Tag, err)
+}
+
+func checkXDH(k *kit, _ *group, v *vector) (bool, string) {
+	key, err := k.private(ck.CKK_EC_MONTGOMERY, append(unhex("302e020100300506032b656e04220420"), v.Private...))
+	if err != nil {
+		return false, ""
+	}
+	m := mech.Mechanism{Type: ck.CKM_ECDH1_DERIVE, Param: &mech.ECDH1{KDF: ck.CKD_NULL, Public: v.Public}}
+	z, err := k.DeriveKey(ctx, m, key.Blob, nil, readable(32))
+	if err != nil {
+		return false, ""
+	}
+	a, err := k.Attributes(ctx, z.Blob, []ck.AttributeType{ck.CKA_VALUE})
+	return same(a.Bytes(ck.CKA_VALUE), v.Shared, err)
 }
 
 var hashes = map[string]struct {
