@@ -16,7 +16,7 @@ FUZZTIME ?= 10s
 # Arguments of the benchmark, for example `make bench BENCH="-time 3s"`.
 BENCH ?=
 
-.PHONY: build demo test bench check generate fuzz clean
+.PHONY: build demo test bench vectors check generate fuzz clean
 
 # -v names each package as it is compiled: the first time takes minutes.
 build:
@@ -47,6 +47,11 @@ check:
 bench: build
 	@build/deps.sh bench
 	$(GO) run ./build/bench $(BENCH)
+
+# WYCHEPROOF_DIR names a folder of Wycheproof files; without it a few vectors
+# from RFCs are run.
+vectors: build
+	$(GO) test -count=1 -v -run TestWycheproof ./conformance/vectors
 
 generate:
 	@build/deps.sh generate

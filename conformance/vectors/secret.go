@@ -1,0 +1,115 @@
+package vectors
+
+import (
+	"context"
+
+	"grep11/pkcs11/ck"
+	"grep11/pkcs11/mech"
+)
+
+func (s *service) blockCipher(ctx context.Context, f *file, g *group, v *vector) error {
+	key, err := s.importSecret(ctx, ck.CKK_AES, v.Key)
+	if err != nil {
+		return err
+	}
+	got, err := s.decrypt(ctx, key, ck.CKM_AES_CBC_PAD, mech.IV(v.IV), v.CT)
+	if err != nil {
+		return err
+	}
+	return same(got, v.Msg)
+}
+
+var macs = map[string]struct {
+	key  ck.KeyType
+	mech ck.MechanismType
+}{
+	"HMACSHA1":       {ck.CKK_GENERIC_SECRET, ck.CKM_SHA_1_HMAC},
+	"HMACSHA224":     {ck.CKK_GENERIC_SECRET, ck.CKM_SHA224_HMAC},
+	"HMACSHA256":     {ck.CKK_GENERIC_SECRET, ck.CKM_SHA256_HMAC},
+	"HMACSHA384":     {ck.CKK_GENERIC_SECRET, ck.CKM_SHA384_HMAC},
+	"HMACSHA512":     {ck.CKK_GENERIC_SECRET, ck.CKM_SHA512_HMAC},
+	"HMACSHA512/224": {ck.CKK_GENERIC_SECRET, ck.CKM_SHA512_224_HMAC},
+	"HMACSHA512/256": {ck.CKK_GENERIC_SECRET, ck.CKM_SHA512_256_HMAC},
+	"HMACSHA3-256":   {ck.CKK_GENERIC_SECRET, ck.CKM_SHA3_256_HMAC},
+	"HMACSHA3-512":   {ck.CKK_GENERIC_SECRET, ck.CKM_SHA3_512_HMAC},
+	"AES-CMAC":       {ck.CKK_AES, ck.CKM_AES_CMAC},
+}
+
+// mac signs, and for full-length tags verifies too; shortened tags are compared
+// with the start of the full one.
+func (s *service) mac(ctx context.Context, f *file, g *group, v *vector) error {
+	m, ok := macs[f.Algorithm]
+	if !ok {
+		return leftOut("unknown MAC " + f.Algorithm)
+	}
+	if err := s.need(m.mech); err != nil {
+		return err
+	}
+	key, err := s.importSecret(ctx, m.key, v.Key)
+	if err != nil {
+		return err
+	}
+	full, err := s.sign(ctx, key, m.mech, nil, v.Msg)
+	if err != nil {
+		return err
+	}
+	if len(v.Tag) == len(full) {
+		return s.verify(ctx, key, m.mech, nil, v.Msg, v.Tag)
+	}
+	if len(v.Tag) > len(full) {
+		return errWrong
+	}
+	return same(full[:len(v.Tag)], v.Tag)
+}
+
+func (s *service) aead(ctx context.Context, f *file, g *group, v *vector) error {
+	kt, m := ck.CKK_AES, ck.CKM_AES_GCM
+	var p mech.Param = &mech.GCM{IV: v.IV, AAD: v.AAD, TagBits: uint64(g.TagSize)}
+	if f.Algorithm == "CHACHA20-POLY1305" {
+		kt, m = ck.CKK_CHACHA20, ck.CKM_CHACHA20_POLY1305
+		p = chacha(v)
+	}
+	if err := s.need(m); err != nil {
+		return err
+	}
+	key, err := s.importSecret(ctx, kt, v.Key)
+	if err != nil {
+		return err
+	}
+	got, err := s.decrypt(ctx, key, m, p, append(append([]byte(nil), v.CT...), v.Tag...))
+	if err != nil {
+		return err
+	}
+	return same(got, v.Msg)
+}
+
+func (s *service) keyWrap(ctx context.Context, f *file, g *group, v *vector) error {
+	m := ck.CKM_AES_KEY_WRAP
+	if f.Algorithm == "AES-KWP" {
+		m = ck.CKM_AES_KEY_WRAP_KWP
+	}
+	key, err := s.importSecret(ctx, ck.CKK_AES, v.Key)
+	if err != nil {
+		return err
+	}
+	got, err := s.decrypt(ctx, key, m, nil, v.CT)
+	if err != nil {
+		return err
+	}
+	return same(got, v.Msg)
+}
+
+func (s *service) hkdf(ctx context.Context, f *file, g *group, v *vector) error {
+	if err := s.need(ck.CKM_HKDF_DERIVE); err != nil {
+		return err
+	}
+	key, err := s.importSecret(ctx, ck.CKK_GENERIC_SECRET, v.IKM)
+	if err != nil {
+		return err
+	}
+	got, err := s.derive(ctx, key, ck.CKM_HKDF_DERIVE, hkdf(f.Algorithm, v), v.Size)
+	if err != nil {
+		return err
+	}
+	return same(got, v.OKM)
+}
