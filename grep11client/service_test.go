@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/asn1"
 	"errors"
 	"math/big"
 	"net"
@@ -136,9 +137,11 @@ func signingPair(t testing.TB, tok *grep11client.Token, more ...ck.Attribute) (p
 func checkP256(t testing.TB, pub grep11client.Object, digest, sig []byte) {
 	t.Helper()
 	point := pub.Attributes.Bytes(ck.CKA_EC_POINT)
-	x, y := elliptic.Unmarshal(elliptic.P256(), point[len(point)-65:])
-	key := &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}
-	if !ecdsa.Verify(key, digest, new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])) {
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point[len(point)-65:])
+	must(t, err)
+	der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])})
+	must(t, err)
+	if !ecdsa.VerifyASN1(key, digest, der) {
 		t.Error("the signature does not verify")
 	}
 }

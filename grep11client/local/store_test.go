@@ -14,8 +14,6 @@ import (
 	"grep11/pkcs11/ck"
 )
 
-var ctx = context.Background()
-
 func noService(context.Context, *extpb.Request) (*extpb.Response, error) {
 	return nil, ck.CKR_DEVICE_REMOVED
 }
