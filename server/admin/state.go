@@ -161,7 +161,7 @@ func (s *state) fill(in *stored) error {
 	s.module, okM = command.ParseModule(in.Module)
 	s.domain, okD = command.ParseDomain(in.Domain)
 	if !okM || !okD || len(in.Counter) != len(s.counter) || len(in.Ceremony) != len(s.ceremony) ||
-		!lenKeyOrNone(in.Current) || !lenKeyOrNone(in.Next) || len(in.Points) != len(s.points) {
+		len(in.Attributes) != len(attributes) || !lenKeyOrNone(in.Current) || !lenKeyOrNone(in.Next) || len(in.Points) != len(s.points) {
 		return errors.New("a field has the wrong length")
 	}
 	copy(s.counter[:], in.Counter)
