@@ -26,6 +26,8 @@ var permissions = []guard{
 	{command.XCP_ADMP_1SIGN, command.XCP_ADMP_CHG_1SIGN},
 	{command.XCP_ADMP_CP_1SIGN, command.XCP_ADMP_CHG_CP_1SIGN},
 	{command.XCP_ADMP_ZERO_1SIGN, command.XCP_ADMP_CHG_ZERO_1SIGN},
+	// Without card administrators this one changes nothing; tools set it all the same.
+	{command.XCP_ADMP_DO_NOT_DISTURB, command.XCP_ADMP_CHG_DO_NOT_DISTURB},
 }
 
 const (
