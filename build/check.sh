@@ -19,7 +19,7 @@ formatted() {
 # The C files are compiled without cgo's own flags, so that warnings in them
 # cannot hide among generated code.
 c_warnings() {
-	${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only $(git ls-files -co --exclude-standard '*.c')
+	${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -Ic $(git ls-files -co --exclude-standard '*.c')
 }
 
 c_format() {
@@ -37,7 +37,9 @@ generated() {
 
 try 'gofmt -s' formatted
 try 'go vet' $go vet ./...
-try staticcheck $go tool -modfile=build/tools.mod staticcheck ./...
+# SA1019 names what Go deprecates. Of its crypto packages that is what PKCS#11
+# asks for (PKCS#1 v1.5 decryption, points as numbers), and the tests compare with.
+try staticcheck $go tool -modfile=build/tools.mod staticcheck -checks inherit,-SA1019 ./...
 try 'cc warnings' c_warnings
 if [ -e c/.clang-format ] && command -v clang-format >/dev/null; then
 	try clang-format c_format
