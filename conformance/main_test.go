@@ -3,7 +3,6 @@ package conformance
 import (
 	"bufio"
 	"flag"
-	"fmt"
 	"log"
 	"net"
 	"os"
@@ -165,5 +164,5 @@ func run(t *testing.T, env []string, program string, args ...string) string {
 	if err != nil {
 		t.Errorf("%s %v: %v\n%s", filepath.Base(program), args, err, text)
 	}
-	return fmt.Sprintf("%s", text)
+	return string(text)
 }

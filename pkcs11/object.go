@@ -20,7 +20,6 @@ type object struct {
 	class ck.ObjectClass
 	kind  uint64 // key type, certificate type
 	owner ck.SessionHandle
-	born  int // login in which a session object was made
 	read  time.Time
 
 	parse  sync.Once

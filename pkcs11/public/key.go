@@ -67,7 +67,7 @@ func parseEC(params, point []byte) (*Key, error) {
 func parseEdwards(params, point []byte) (*Key, error) {
 	raw := Raw(point)
 	if c := curveOf(params); c == nil || c.name != "ed25519" || len(raw) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("Edwards key: %w", ck.CKR_CURVE_NOT_SUPPORTED)
+		return nil, fmt.Errorf("key of an Edwards curve: %w", ck.CKR_CURVE_NOT_SUPPORTED)
 	}
 	return &Key{ed: raw}, nil
 }

@@ -87,11 +87,10 @@ func TestADevelopmentUnitCanBeOwned(t *testing.T) {
 
 func TestVerificationOrder(t *testing.T) {
 	type request struct {
-		c        *command.Command
-		by       []signer
-		block    func([]byte) []byte // change after signing
-		sigs     func([]byte) []byte
-		function command.Function
+		c     *command.Command
+		by    []signer
+		block func([]byte) []byte // change after signing
+		sigs  func([]byte) []byte
 	}
 	signed := func(n int) func(*rig, *request) {
 		return func(_ *rig, q *request) {
