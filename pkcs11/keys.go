@@ -263,16 +263,6 @@ func (m *Module) DeriveKey(ctx context.Context, h ck.SessionHandle, mechanism me
 	return made, err
 }
 
-// WrapKeyAuthenticated is C_WrapKeyAuthenticated.
-func (m *Module) WrapKeyAuthenticated(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, kek, key ck.ObjectHandle, aad []byte, out *Output) error {
-	return ck.CKR_FUNCTION_NOT_SUPPORTED
-}
-
-// UnwrapKeyAuthenticated is C_UnwrapKeyAuthenticated.
-func (m *Module) UnwrapKeyAuthenticated(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, kek ck.ObjectHandle, wrapped []byte, t ck.Template, aad []byte) (ck.ObjectHandle, error) {
-	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED
-}
-
 // EncapsulateKey is C_EncapsulateKey.
 func (m *Module) EncapsulateKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, pub ck.ObjectHandle, t ck.Template, out *Output) (ck.ObjectHandle, error) {
 	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED

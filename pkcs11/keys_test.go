@@ -221,3 +221,32 @@ func TestAlwaysAuthenticate(t *testing.T) {
 	wants(t, "may be offered a PIN", again(userPIN), nil)
 	wants(t, "signed", u.m.Sign(ctx, u.h, []byte("x"), out()), nil)
 }
+
+func TestAuthenticatedWrap(t *testing.T) {
+	u := start(t)
+	ctx := t.Context()
+	kek := u.aes(ck.Bool(ck.CKA_WRAP, true), ck.Bool(ck.CKA_UNWRAP, true))
+	key := u.aes(ck.Bool(ck.CKA_EXTRACTABLE, true))
+	gcm := func(aad string) mech.Mechanism {
+		return mechanism(ck.CKM_AES_GCM, &mech.GCM{IV: make([]byte, 12), TagBits: 128, AAD: []byte(aad)})
+	}
+	wrapped, err := output(t, func(o *pkcs11.Output) error {
+		return u.m.WrapKeyAuthenticated(ctx, u.h, gcm(""), kek, key, []byte("who"), o)
+	})
+	if err != nil || len(wrapped) != 48 {
+		t.Fatalf("%d bytes, %v", len(wrapped), err)
+	}
+	template := ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_SECRET_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_AES)}
+	made, err := u.m.UnwrapKeyAuthenticated(ctx, u.h, gcm(""), kek, wrapped, template, []byte("who"))
+	wants(t, "unwrap", err, nil)
+	want, _ := u.get(key, ck.CKA_CHECK_VALUE)
+	if got, _ := u.get(made, ck.CKA_CHECK_VALUE); !bytes.Equal(got, want) {
+		t.Errorf("another key: %x, %x", got, want)
+	}
+	_, err = u.m.UnwrapKeyAuthenticated(ctx, u.h, gcm(""), kek, wrapped, template, []byte("whom"))
+	wants(t, "other data", err, ck.CKR_WRAPPED_KEY_INVALID)
+	_, err = u.m.UnwrapKeyAuthenticated(ctx, u.h, gcm("x"), kek, wrapped, template, []byte("who"))
+	wants(t, "data twice", err, ck.CKR_MECHANISM_PARAM_INVALID)
+	_, err = u.m.UnwrapKeyAuthenticated(ctx, u.h, mechanism(ck.CKM_AES_KEY_WRAP), kek, wrapped, template, []byte("who"))
+	wants(t, "a mechanism without", err, ck.CKR_MECHANISM_INVALID)
+}

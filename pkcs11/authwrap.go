@@ -1,0 +1,45 @@
+package pkcs11
+
+import (
+	"context"
+	"fmt"
+
+	"grep11/pkcs11/ck"
+	"grep11/pkcs11/mech"
+)
+
+// Key wrapping with associated data, new in PKCS#11 v3.2 §5.18: wrapping by an
+// AEAD whose parameter gets the data.
+
+// WrapKeyAuthenticated is C_WrapKeyAuthenticated.
+func (m *Module) WrapKeyAuthenticated(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, kek, key ck.ObjectHandle, aad []byte, out *Output) error {
+	mechanism, err := withData(mechanism, aad)
+	if err != nil {
+		return m.in(h, func(*session) error { return err })
+	}
+	return m.WrapKey(ctx, h, mechanism, kek, key, out)
+}
+
+// UnwrapKeyAuthenticated is C_UnwrapKeyAuthenticated.
+func (m *Module) UnwrapKeyAuthenticated(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, kek ck.ObjectHandle, wrapped []byte, t ck.Template, aad []byte) (ck.ObjectHandle, error) {
+	mechanism, err := withData(mechanism, aad)
+	if err != nil {
+		return 0, m.in(h, func(*session) error { return err })
+	}
+	return m.UnwrapKey(ctx, h, mechanism, kek, wrapped, t)
+}
+
+// withData puts associated data into an AEAD's parameter, where there is none yet.
+func withData(m mech.Mechanism, aad []byte) (mech.Mechanism, error) {
+	p, ok := m.Param.(*mech.GCM)
+	if !ok {
+		return m, fmt.Errorf("%v takes no associated data: %w", m, ck.CKR_MECHANISM_INVALID)
+	}
+	if len(p.AAD) > 0 {
+		return m, fmt.Errorf("%v: associated data in the parameter, too: %w", m, ck.CKR_MECHANISM_PARAM_INVALID)
+	}
+	with := *p
+	with.AAD = aad
+	m.Param = &with
+	return m, nil
+}
