@@ -26,6 +26,10 @@ const (
 	opSignRecover
 	opVerifyRecover
 	opVerifySignature
+	opMessageEncrypt
+	opMessageDecrypt
+	opMessageSign
+	opMessageVerify
 	numOps
 )
 
@@ -45,6 +49,11 @@ var opKinds = [numOps]struct {
 	opSignRecover:     {op: mech.OpSign, right: ck.CKA_SIGN_RECOVER, class: privates, cancel: ck.CKF_SIGN_RECOVER},
 	opVerifyRecover:   {op: mech.OpVerify, right: ck.CKA_VERIFY_RECOVER, class: publics, cancel: ck.CKF_VERIFY_RECOVER},
 	opVerifySignature: {op: mech.OpVerify, right: ck.CKA_VERIFY, class: publics | secrets, cancel: ck.CKF_VERIFY},
+
+	opMessageEncrypt: {op: mech.OpEncrypt, right: ck.CKA_ENCRYPT, class: secrets, cancel: ck.CKF_MESSAGE_ENCRYPT},
+	opMessageDecrypt: {op: mech.OpDecrypt, right: ck.CKA_DECRYPT, class: secrets, cancel: ck.CKF_MESSAGE_DECRYPT},
+	opMessageSign:    {op: mech.OpSign, right: ck.CKA_SIGN, class: hidden, cancel: ck.CKF_MESSAGE_SIGN},
+	opMessageVerify:  {op: mech.OpVerify, right: ck.CKA_VERIFY, class: publics | secrets, cancel: ck.CKF_MESSAGE_VERIFY},
 }
 
 func (k opKind) String() string { return opKinds[k].op.String() }
@@ -60,12 +69,15 @@ type operation struct {
 	locked bool // waits for the context login of CKA_ALWAYS_AUTHENTICATE
 	parts  bool // an update was made
 
-	hash  hash.Hash          // what is signed or digested here
-	buf   []byte             // data that was not sent yet; a digest's beginning
-	long  bool               // buf is not all that was digested
-	sig   []byte             // of C_VerifySignatureInit
-	state grep11client.State // of the service, once data was sent
-	held  int                // bytes of a cipher that have given no output yet
+	hash hash.Hash // what is signed or digested here
+	buf  []byte    // data that was not sent yet; a digest's beginning
+	long bool      // buf is not all that was digested
+	sig  []byte    // of C_VerifySignatureInit
+
+	message *operation         // of a message-based process: the message in parts
+	counter uint64             // of IVs made for messages
+	state   grep11client.State // of the service, once data was sent
+	held    int                // bytes of a cipher that have given no output yet
 
 	result []byte // made, but the caller's buffer was too small
 	input  []byte // what result was made of
@@ -78,26 +90,35 @@ func (s *session) begin(ctx context.Context, k opKind, m *mech.Mechanism, h ck.O
 	if m == nil {
 		return s.cancel(k)
 	}
-	if s.ops[k] != nil {
-		return fmt.Errorf("%v: %w", k, ck.CKR_OPERATION_ACTIVE)
-	}
-	row, err := s.mechanism(*m, opKinds[k].op.Flag())
+	op, err := s.prepare(ctx, k, *m, h)
 	if err != nil {
 		return err
-	}
-	op := &operation{kind: k, mech: *m, row: row}
-	_, op.login = s.slot.who()
-	if opKinds[k].class != 0 {
-		if op.key, err = s.key(ctx, h, use{row, opKinds[k].class, opKinds[k].right}); err != nil {
-			return err
-		}
-		op.locked = op.key.is(ck.CKA_ALWAYS_AUTHENTICATE)
 	}
 	if err := m.Check(); err != nil {
 		return err
 	}
 	s.ops[k] = op
 	return nil
+}
+
+// prepare makes an operation, but for its parameter.
+func (s *session) prepare(ctx context.Context, k opKind, m mech.Mechanism, h ck.ObjectHandle) (*operation, error) {
+	if s.ops[k] != nil {
+		return nil, fmt.Errorf("%v: %w", k, ck.CKR_OPERATION_ACTIVE)
+	}
+	row, err := s.mechanism(m, opKinds[k].op.Flag())
+	if err != nil {
+		return nil, err
+	}
+	op := &operation{kind: k, mech: m, row: row}
+	_, op.login = s.slot.who()
+	if opKinds[k].class != 0 {
+		if op.key, err = s.key(ctx, h, use{row, opKinds[k].class, opKinds[k].right}); err != nil {
+			return nil, err
+		}
+		op.locked = op.key.is(ck.CKA_ALWAYS_AUTHENTICATE)
+	}
+	return op, nil
 }
 
 func (s *session) cancel(k opKind) error {
@@ -196,9 +217,16 @@ func (s *session) whole(k opKind) (*operation, error) {
 // end forgets an operation. Caller holds s.mu.
 func (s *session) end(k opKind) {
 	if op := s.ops[k]; op != nil {
-		clear(op.buf)
-		clear(op.result)
+		op.wipe()
 		s.ops[k] = nil
+	}
+}
+
+func (op *operation) wipe() {
+	clear(op.buf)
+	clear(op.result)
+	if op.message != nil {
+		op.message.wipe()
 	}
 }
 

@@ -15,10 +15,14 @@ import (
 
 var recovers = map[ck.MechanismType]bool{ck.CKM_RSA_PKCS: true, ck.CKM_RSA_X_509: true}
 
-// withRecovery adds what the module makes of the service's mechanism.
-func withRecovery(d grep11client.MechanismDetail) ck.MechanismInfo {
+// shownInfo is a mechanism as C_GetMechanismInfo gives it: the service's uses,
+// and those that the module makes of them.
+func shownInfo(d grep11client.MechanismDetail) ck.MechanismInfo {
 	if recovers[d.Type] && d.Info.Flags&ck.CKF_SIGN != 0 {
 		d.Info.Flags |= ck.CKF_SIGN_RECOVER | ck.CKF_VERIFY_RECOVER
+	}
+	if r, err := mech.Lookup(d.Type); err == nil {
+		d.Info.Flags = withMessages(r, d.Info.Flags)
 	}
 	return d.Info
 }

@@ -197,7 +197,7 @@ func (v *service) mechanismInfo(ctx context.Context, t ck.MechanismType) (ck.Mec
 	}
 	for _, d := range details {
 		if d.Type == t {
-			return withRecovery(d), nil
+			return shownInfo(d), nil
 		}
 	}
 	return ck.MechanismInfo{}, fmt.Errorf("%v: %w", t, ck.CKR_MECHANISM_INVALID)
