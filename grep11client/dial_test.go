@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -187,4 +188,23 @@ func TestCloseEndsEverythingAtOnce(t *testing.T) {
 	_ = c.Close()
 	_, err := tok.call(context.Background(), signRequest(nil))
 	wantRV(t, err, ck.CKR_FUNCTION_CANCELED)
+}
+
+func TestNothingIsLeftAfterClose(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	serve(t, l, &fakeServer{answer: signs})
+	time.Sleep(10 * time.Millisecond)
+	before := runtime.NumGoroutine()
+	for range 50 {
+		c := dialTo(t, Config{}, l.Addr().String(), "127.0.0.1:1")
+		mustSign(t, c.Token(nil))
+		_ = c.Close()
+	}
+	for range 100 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(20 * time.Millisecond) // the server's side takes its time
+	}
+	t.Errorf("%d goroutines became %d", before, runtime.NumGoroutine())
 }
