@@ -135,12 +135,17 @@ func (s *Store) Create(ctx context.Context, r Request, objects []*Object, result
 }
 
 func (t *tx) insert(tok Token, o *Object, encoded []byte) error {
-	err := t.row(`INSERT INTO objects (id, token, version, private, attributes, key_blob)
-		VALUES ($1, $2, $3, $4, $5, $6) RETURNING handle`,
-		[]any{o.ID[:], tok.Number, o.Version, truth(o.Private), encoded, notNull(o.Blob)}, (*uint64)(&o.Handle))
+	handle, err := t.nextHandle(0)
 	if err != nil {
 		return err
 	}
+	_, err = t.exec(`INSERT INTO objects (handle, id, token, version, private, attributes, key_blob)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		uint64(handle), o.ID[:], tok.Number, o.Version, truth(o.Private), encoded, notNull(o.Blob))
+	if err != nil {
+		return err
+	}
+	o.Handle = handle
 	return t.addMarks(tok, o)
 }
 

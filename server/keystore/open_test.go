@@ -117,3 +117,33 @@ func TestClosedStoreRefusesChanges(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestOlderStoreIsMigrated(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.db")
+	s := open(t, path)
+	tok := newToken(t, s, "one")
+	o := newKey(tok.ID, "old")
+	create(t, s, o)
+	s.Close()
+	mustExec(t, path, `ALTER TABLE service DROP COLUMN next_handle`, `UPDATE service SET version = 1`)
+	s = open(t, path)
+	n := newKey(tok.ID, "new")
+	create(t, s, n)
+	if n.Handle <= o.Handle {
+		t.Errorf("handle %d after %d", n.Handle, o.Handle)
+	}
+	if found, _, err := s.Find(context.Background(), tok.ID, byLabel("old")); err != nil || len(found) != 1 {
+		t.Error(len(found), err)
+	}
+}
+
+func TestStoreThatWasMigratedMeanwhileIsLeftAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.db")
+	s := open(t, path)
+	tok := newToken(t, s, "one")
+	mustExec(t, path, `UPDATE service SET version = version + 1`) // as another server's migration
+	_, err := s.Create(context.Background(), newRequest(tok.ID, "CreateObject"), []*Object{newKey(tok.ID, "k")}, noResult)
+	if err == nil || !strings.Contains(err.Error(), "use a newer server") {
+		t.Error(err)
+	}
+}

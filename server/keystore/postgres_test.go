@@ -51,7 +51,8 @@ func inSchema(t testing.TB, base, path string) string {
 }
 
 // sqliteOnly are the tests of what only a file has.
-const sqliteOnly = "^(TestPostgreSQL|TestOpenRefuses|TestFilesAreTheOwnersAlone|TestFullDiskIsSaidAndLosesNothing)$"
+const sqliteOnly = "^(TestPostgreSQL|TestOpenRefuses|TestFilesAreTheOwnersAlone|TestFullDiskIsSaidAndLosesNothing|" +
+	"TestOlderStoreIsMigrated|TestStoreThatWasMigratedMeanwhileIsLeftAlone)$"
 
 // Everything that holds on SQLite holds on PostgreSQL: the same tests in
 // another process, then those of servers that share it. The Debian package is

@@ -2,18 +2,12 @@ package keystore
 
 import "strings"
 
-// formatName and formatVersion tell our stores from others, and old from new.
-const (
-	formatName    = "grep11 key store"
-	formatVersion = 1
-)
-
 // dialect holds the few places where SQL databases differ. All queries use
 // numbered placeholders in the order of their numbers, which every database
 // here understands.
 type dialect struct {
 	bytes   string   // the type of byte strings
-	handles string   // a column of ascending numbers that are never used again
+	handles string   // the type of the column that orders a table
 	tree    string   // after a table that is nothing but its primary key
 	begin   []string // starts a transaction that alone may write
 	tables  string   // counts the tables that are there
@@ -24,15 +18,17 @@ func (d dialect) ddl() string {
 	return strings.NewReplacer("BYTES", d.bytes, "HANDLES", d.handles, "TREE", d.tree).Replace(schema)
 }
 
-// Objects and marks name their token by its number. A mark is the digest of
+// Handles and token numbers are counted in the service's row and never used
+// again. Objects and marks name their token by its number. A mark is the digest of
 // one indexed attribute (see markOf): short, of one length, and in the order
 // that a search reads. Times are seconds since 1970.
 const schema = `
 CREATE TABLE service (
-	format     TEXT   NOT NULL PRIMARY KEY,
-	version    BIGINT NOT NULL,
-	seal_key   BYTES  NOT NULL,
-	next_token BIGINT NOT NULL
+	format      TEXT   NOT NULL PRIMARY KEY,
+	version     BIGINT NOT NULL,
+	seal_key    BYTES  NOT NULL,
+	next_token  BIGINT NOT NULL,
+	next_handle BIGINT NOT NULL
 );
 CREATE TABLE tokens (
 	id            BYTES  NOT NULL PRIMARY KEY,
@@ -45,7 +41,7 @@ CREATE TABLE tokens (
 	user_failures BIGINT NOT NULL
 );
 CREATE TABLE objects (
-	handle     HANDLES,
+	handle     HANDLES PRIMARY KEY,
 	id         BYTES  NOT NULL UNIQUE,
 	token      BIGINT NOT NULL,
 	version    BIGINT NOT NULL,

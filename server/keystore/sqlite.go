@@ -16,7 +16,7 @@ import (
 
 var sqliteDialect = dialect{
 	bytes:   "BLOB",
-	handles: "INTEGER PRIMARY KEY AUTOINCREMENT",
+	handles: "INTEGER",
 	tree:    "WITHOUT ROWID",
 	begin:   []string{"BEGIN IMMEDIATE"},
 	tables:  "SELECT count(*) FROM sqlite_master",

@@ -2,8 +2,6 @@ package keystore
 
 import (
 	"context"
-	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -89,65 +87,4 @@ func (s *Store) forget(what []touched) {
 			s.logins.clear()
 		}
 	}
-}
-
-// prepare makes the schema in an empty database, and checks that of any other.
-// Of servers that start together on an empty database, one makes the schema;
-// the others fail at that, and find it there when they look again.
-func prepare(ctx context.Context, db *database) (key ck.Secret, err error) {
-	for range 3 {
-		if key, err = db.prepare(ctx); err == nil || errors.Is(err, errForeign) {
-			break
-		}
-	}
-	return key, err
-}
-
-var errForeign = errors.New("the database is not a key store that this server can use")
-
-func (db *database) prepare(ctx context.Context) (ck.Secret, error) {
-	tx, err := db.write.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer tx.Rollback() // no effect after Commit
-	var tables int
-	if err := tx.QueryRowContext(ctx, db.tables).Scan(&tables); err != nil {
-		return nil, err
-	}
-	if tables == 0 {
-		if err := makeSchema(ctx, tx, db.dialect); err != nil {
-			return nil, err
-		}
-	}
-	key, err := checkFormat(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
-	return key, tx.Commit()
-}
-
-func makeSchema(ctx context.Context, tx *sql.Tx, d dialect) error {
-	if _, err := tx.ExecContext(ctx, d.ddl()); err != nil {
-		return err
-	}
-	key := make([]byte, 32)
-	rand.Read(key)
-	_, err := tx.ExecContext(ctx, `INSERT INTO service (format, version, seal_key, next_token) VALUES ($1, $2, $3, 0)`,
-		formatName, formatVersion, key)
-	return err
-}
-
-func checkFormat(ctx context.Context, tx *sql.Tx) (ck.Secret, error) {
-	var version int
-	var key []byte
-	row := tx.QueryRowContext(ctx, `SELECT version, seal_key FROM service WHERE format = $1`, formatName)
-	if err := row.Scan(&version, &key); err != nil {
-		return nil, fmt.Errorf("%w: name another one (%w)", errForeign, explain(err))
-	}
-	if version > formatVersion {
-		return nil, fmt.Errorf("%w: it has format %d, known here are formats up to %d: use a newer server: %w",
-			errForeign, version, formatVersion, ck.CKR_DEVICE_ERROR)
-	}
-	return key, nil
 }

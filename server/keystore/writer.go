@@ -52,6 +52,7 @@ type tx struct {
 	w       *writer
 	ctx     context.Context // the batch's
 	touched []touched
+	next    ck.ObjectHandle // the next handle; 0: not read yet
 }
 
 // touched names something that caches must forget after the commit.
@@ -174,10 +175,8 @@ func (t *tx) runAll(batch []*change) error {
 	if err := t.w.connect(t.ctx); err != nil {
 		return err
 	}
-	for _, st := range t.w.begin {
-		if _, err := t.exec(st); err != nil {
-			return err
-		}
+	if err := t.beginAlone(); err != nil {
+		return err
 	}
 	for _, c := range batch {
 		if c.err = c.ctx.Err(); c.err != nil {
@@ -190,11 +189,25 @@ func (t *tx) runAll(batch []*change) error {
 	if err := t.tidy(); err != nil {
 		return err
 	}
-	if err := t.announce(); err != nil {
+	if err := errors.Join(t.keepNext(), t.announce()); err != nil {
 		return err
 	}
 	_, err := t.exec(`COMMIT`)
 	return err
+}
+
+// beginAlone starts the transaction, in the format that this server knows.
+func (t *tx) beginAlone() error {
+	for _, st := range t.w.begin {
+		if _, err := t.exec(st); err != nil {
+			return err
+		}
+	}
+	var version int
+	if err := t.row(`SELECT version FROM service`, nil, &version); err != nil {
+		return err
+	}
+	return tooNew(version)
 }
 
 // attempt runs one change in its savepoint. The error is the batch's.
