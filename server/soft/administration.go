@@ -76,6 +76,7 @@ func (u *Unit) administer(dir string, s Secret, log *slog.Logger) error {
 	if u.auditLog, err = admin.OpenLog(filepath.Join(dir, auditFile)); err != nil {
 		return down("%v", err)
 	}
+	f.tidy()
 	if u.domain, err = admin.Open(u.host(f, log), u.auditLog, state); err != nil {
 		return errors.Join(down("%v", err), u.auditLog.Close())
 	}
@@ -89,7 +90,8 @@ func (u *Unit) host(f *Folder, log *slog.Logger) admin.Host {
 	}
 	return admin.Host{
 		Save: f.Save,
-		Install: func(r admin.Registers, _ command.ControlPoints) {
+		Install: func(r admin.Registers, p command.ControlPoints) {
+			u.policy.Store(newPolicy(p))
 			if err := u.Install(Registers(r)); err != nil {
 				panic("soft: registers of the wrong length: " + err.Error()) // package admin checks them
 			}

@@ -34,7 +34,7 @@ func (u *Unit) DeriveKey(_ context.Context, m mech.Mechanism, base unit.Blob, da
 			return unit.Key{}, err
 		}
 		defer runtime.KeepAlive(k)
-		if err := k.may(unit.BitDerive, m, row); err != nil {
+		if err := u.may(k, unit.BitDerive, m, row); err != nil {
 			return unit.Key{}, err
 		}
 	}

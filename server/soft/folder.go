@@ -135,6 +135,15 @@ func (f *Folder) Save(state []byte) error {
 	return writeFile(f.dir, stateFile, f.aead.Seal(b, b[offNonce:], state, f.header))
 }
 
+// tidy removes what a crash left of a Save that was not finished. The caller
+// alone has the folder.
+func (f *Folder) tidy() {
+	left, _ := filepath.Glob(filepath.Join(f.dir, stateFile+".*")) // the pattern is a good one
+	for _, path := range left {
+		_ = os.Remove(path)
+	}
+}
+
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

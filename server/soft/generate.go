@@ -58,6 +58,9 @@ func (k *key) take(r *request, defaults unit.Bits) (err error) {
 
 // answer seals a new key.
 func (u *Unit) answer(k *key, checkSum []byte) (unit.Key, error) {
+	if err := u.policy.Load().makes(k); err != nil {
+		return unit.Key{}, err
+	}
 	b, err := u.seal(k)
 	if err != nil {
 		return unit.Key{}, err

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"grep11/pkcs11/ck"
+	"grep11/server/admin/command"
 	"grep11/server/unit"
 )
 
@@ -105,6 +106,11 @@ func (u *Unit) SetAttributes(_ context.Context, b unit.Blob, t ck.Template) (uni
 	defer runtime.KeepAlive(k)
 	if !k.bits.Has(unit.BitModifiable) || k.bits.Has(unit.BitNeverModifiable) {
 		return unit.Key{}, fmt.Errorf("MODIFIABLE is false: %w", ck.CKR_ACTION_PROHIBITED)
+	}
+	if p := u.policy.Load(); p != nil {
+		if err := p.needs("changing attributes", command.XCP_CPB_MODIFY_OBJECTS); err != nil {
+			return unit.Key{}, err
+		}
 	}
 	bits := k.bits
 	for _, a := range t {

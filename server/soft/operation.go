@@ -48,7 +48,7 @@ func (u *Unit) begin(op mech.Op, m mech.Mechanism, blob unit.Blob) (*operation, 
 	if o.key, err = u.operationKey(op, blob); err != nil {
 		return nil, err
 	}
-	return o, o.key.may(rights[op], m, row)
+	return o, u.may(o.key, rights[op], m, row)
 }
 
 // operationKey also takes a plain SPKI to verify with (grep11-wire 11.5).
@@ -57,6 +57,14 @@ func (u *Unit) operationKey(op mech.Op, b unit.Blob) (*key, error) {
 		return rawPublic(spki)
 	}
 	return u.openKey(b)
+}
+
+// may is what key and policy allow.
+func (u *Unit) may(k *key, right unit.Bits, m mech.Mechanism, row *mech.Row) error {
+	if err := k.may(right, m, row); err != nil {
+		return err
+	}
+	return u.policy.Load().permits(right, m, row, k)
 }
 
 // may checks a right, the mechanism against the key's type and its list of

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
@@ -37,6 +38,7 @@ type Unit struct {
 	keys     *keyCache
 	domain   *admin.Domain // nil: a unit in memory
 	auditLog *admin.Log    // of the domain
+	policy   atomic.Pointer[policy]
 	registers
 }
 

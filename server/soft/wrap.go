@@ -66,7 +66,7 @@ func (u *Unit) wrapping(m mech.Mechanism, kek unit.Blob, right unit.Bits, use ck
 	if !row.Allows(k.typ) {
 		return nil, fmt.Errorf("%v with a key of type %v: %w", m.Type, k.typ, ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT)
 	}
-	return &wrapping{k, m, row, e}, k.may(right, m, row)
+	return &wrapping{k, m, row, e}, u.may(k, right, m, row)
 }
 
 // exports tells whether a key may leave under this one.

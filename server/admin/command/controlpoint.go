@@ -81,7 +81,7 @@ func ParseControlPoints(b []byte) (s ControlPoints, err error) {
 // Profiles are ready policies. Under "compatible", the policy of a new unit,
 // IBM's public GREP11 clients and old PKCS#11 applications work unchanged.
 // "strict" has no single DES and nothing else under 112 bits, no SHA-1
-// signatures, no keys that both wrap and decrypt, no RSA without padding.
+// signatures, no keys that both wrap and decrypt, no PKCS#1 v1.5 decryption.
 var Profiles = map[string]ControlPoints{
 	"compatible": known.Minus(NotSupported),
 	"strict":     known.Minus(NotSupported).Minus(lax),
@@ -107,15 +107,13 @@ var (
 	// NotSupported are points for what these units do not do: keys bound to the
 	// hardware, protected keys of a mainframe's CPU.
 	NotSupported = SetOf(XCP_CPB_RETAINKEYS, XCP_CPB_CPACF_PK)
-	lax          = SetOf(
-		XCP_CPB_SKIP_KEYTESTS, XCP_CPB_NON_ATTRBOUND, XCP_CPB_RNG_SEED, XCP_CPB_ALG_RAW_RSA,
-		XCP_CPB_ALG_NFIPS2009, XCP_CPB_ALG_NBSI2009, XCP_CPB_KEYSZ_HMAC_ANY,
-		XCP_CPB_KEYSZ_BELOW80BIT, XCP_CPB_KEYSZ_80BIT, XCP_CPB_KEYSZ_RSA65536, XCP_CPB_ALG_DSA,
-		XCP_CPB_ALG_NFIPS2011, XCP_CPB_ALG_NBSI2011, XCP_CPB_USER_SET_TRUSTED, XCP_CPB_ALG_SKIP_CROSSCHK,
-		XCP_CPB_WRAP_CRYPT_KEYS, XCP_CPB_SIGN_CRYPT_KEYS, XCP_CPB_WRAP_SIGN_KEYS,
-		XCP_CPB_USER_SET_ATTRBOUND, XCP_CPB_ALLOW_PASSPHRASE, XCP_CPB_WRAP_STRONGER_KEY,
-		XCP_CPB_ALG_DH, XCP_CPB_DSA_PARAMETER_GEN, XCP_CPB_DERIVE_NON_AB_KEYS, XCP_CPB_ALLOW_LOGIN_PRE_F2021,
-		XCP_CPB_COMPAT_LEGACY_SHA3, XCP_CPB_ALLOW_COMBINED_EXTRACT)
+	// lax is what "strict" lacks: SHA-1 signatures (outside FIPS 2011), PKCS#1 v1.5
+	// decryption (outside FIPS 2024), weak keys, raw RSA, and shortcuts.
+	lax = SetOf(
+		XCP_CPB_ALG_NFIPS2009, XCP_CPB_ALG_NBSI2009, XCP_CPB_ALG_NFIPS2011, XCP_CPB_ALG_NBSI2011, XCP_CPB_ALG_NFIPS2024,
+		XCP_CPB_KEYSZ_HMAC_ANY, XCP_CPB_KEYSZ_BELOW80BIT, XCP_CPB_KEYSZ_80BIT, XCP_CPB_KEYSZ_RSA65536, XCP_CPB_ALG_RAW_RSA,
+		XCP_CPB_WRAP_CRYPT_KEYS, XCP_CPB_SKIP_KEYTESTS, XCP_CPB_ALG_SKIP_CROSSCHK, XCP_CPB_RNG_SEED,
+		XCP_CPB_USER_SET_TRUSTED, XCP_CPB_ALLOW_PASSPHRASE, XCP_CPB_ALLOW_LOGIN_PRE_F2021)
 )
 
 // Needs says which point another one depends on.
