@@ -1,6 +1,7 @@
 package server
 
 import (
+	_ "embed" // example.toml
 	"errors"
 	"fmt"
 	"os"
@@ -113,6 +114,11 @@ func (d *Duration) UnmarshalText(b []byte) (err error) {
 	}
 	return err
 }
+
+// Example is a configuration that explains every key.
+//
+//go:embed example.toml
+var Example string
 
 // Defaults is a configuration that needs listeners and units added.
 func Defaults() Config {

@@ -33,8 +33,7 @@ func TestResultsComeInBothForms(t *testing.T) {
 	if len(u.CheckSum) < 5 || spki(t, u.CheckSum) == nil {
 		t.Error("checksum of an unwrapped private key does not begin with its SPKI")
 	}
-	point := elliptic.Marshal(elliptic.P256(), spki(t, p.PubKeyBytes).(*ecdsa.PublicKey).X, spki(t, p.PubKeyBytes).(*ecdsa.PublicKey).Y)
-	d := must[*pb.DeriveKeyResponse](t)(c.DeriveKey(t.Context(), &pb.DeriveKeyRequest{Mech: withBytes(ck.CKM_ECDH1_DERIVE, point),
+	d := must[*pb.DeriveKeyResponse](t)(c.DeriveKey(t.Context(), &pb.DeriveKeyRequest{Mech: withBytes(ck.CKM_ECDH1_DERIVE, point(t, p.PubKeyBytes)),
 		BaseKey: p.PrivKey, Template: wireTemplate(attrs{ck.CKA_CLASS: number(int64(ck.CKO_SECRET_KEY)), ck.CKA_KEY_TYPE: number(int64(ck.CKK_AES)), ck.CKA_VALUE_LEN: number(16)})}))
 	same(t, "DeriveKey", d.NewKeyBytes, d.NewKey)
 	if len(d.CheckSum) != 7 || !bytes.Equal(d.CheckSum[3:], []byte{0, 0, 0, 128}) {

@@ -16,14 +16,20 @@ import (
 
 func serveCommand() *cobra.Command {
 	path := "/etc/grep11/server.toml"
+	var example bool
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server until a signal",
 		Long: `Run the server that a configuration describes. SIGTERM or SIGINT lets the calls
 inside finish and stops; a second signal stops at once.`,
-		Example: "  grep11 serve --config /etc/grep11/server.toml",
-		Args:    cobra.NoArgs,
+		Example: `  grep11 serve --example >server.toml
+  grep11 serve --config /etc/grep11/server.toml`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if example {
+				_, err := io.WriteString(c.OutOrStdout(), server.Example)
+				return err
+			}
 			config, err := server.LoadConfig(path)
 			if err != nil {
 				return err
@@ -32,6 +38,7 @@ inside finish and stops; a second signal stops at once.`,
 		},
 	}
 	c.Flags().StringVar(&path, "config", path, "the server's configuration")
+	c.Flags().BoolVar(&example, "example", false, "print a configuration that explains every key, and end")
 	return c
 }
 
