@@ -24,7 +24,7 @@ build:
 	@mkdir -p $(OUT)
 	@test -e $(OUT)/grep11 || echo "Building into $(OUT); the first time takes a few minutes, later ones seconds."
 	$(GO) build -v -o $(OUT)/grep11 ./server/cmd/grep11
-	$(GO) build -buildmode=c-shared -trimpath -ldflags '$(LDLIBRARY)' -o $(LIBRARY) ./c
+	$(GO) build -v -buildmode=c-shared -trimpath -ldflags '$(LDLIBRARY)' -o $(LIBRARY) ./c
 	@rm -f $(LIBRARY:.so=.h)
 
 demo: build
