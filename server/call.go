@@ -22,12 +22,14 @@ type call struct {
 	credential []byte // of a login; empty: not logged in
 	token      []byte // that stored keys belong to
 	prehashed  bool
+	// slow calls may keep a crypto unit busy for seconds.
+	slow bool
 }
 
 // onUnit runs f on a healthy unit, and again on another if the unit fails.
 func onUnit[T any](ctx context.Context, c *call, f func(unit.Unit) (T, error)) (T, error) {
-	return balancer.Do(ctx, c.srv.units, c.method.slow, func(u unit.Unit) (T, error) {
-		if err := c.srv.faults.take(c.method.name); err != nil {
+	return balancer.Do(ctx, c.srv.units, c.slow, func(u unit.Unit) (T, error) {
+		if err := c.srv.faults.take(ctx); err != nil {
 			var zero T
 			return zero, err
 		}

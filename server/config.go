@@ -29,7 +29,7 @@ type Listen struct {
 	Unix      string   `toml:"unix"`      // path of a socket; its file mode guards it
 	Plaintext []string `toml:"plaintext"` // host:port, loopback only
 	Zone      string   `toml:"zone"`      // of this server; units of the same zone are preferred
-	// RequestTimeout bounds a call whose caller gave no deadline.
+	// RequestTimeout bounds a call whose caller gave no deadline, or a later one.
 	RequestTimeout Duration `toml:"request_timeout"`
 	// Drain is how long calls may go on after a signal to stop.
 	Drain       Duration `toml:"drain"`

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
@@ -27,10 +28,21 @@ func (s *Server) FailNext(method string, rvs ...ck.RV) {
 	s.faults.any.Store(true)
 }
 
-func (f *faultList) take(method string) error {
+type methodKey struct{}
+
+// named notes a request's method for take, while failures are ordered.
+func (f *faultList) named(ctx context.Context, method string) context.Context {
+	if !f.any.Load() {
+		return ctx
+	}
+	return context.WithValue(ctx, methodKey{}, method)
+}
+
+func (f *faultList) take(ctx context.Context) error {
 	if !f.any.Load() {
 		return nil
 	}
+	method, _ := ctx.Value(methodKey{}).(string)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	rvs := f.queue[method]

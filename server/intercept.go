@@ -44,11 +44,8 @@ func (s *Server) run(ctx context.Context, c *call, req proto.Message) (resp prot
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("before the call began: %w", err)
 	}
-	if _, limited := ctx.Deadline(); !limited {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.config.Listen.RequestTimeout.Duration)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(s.faults.named(ctx, c.method.name), s.config.Listen.RequestTimeout.Duration)
+	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic", "method", c.method.name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))

@@ -5,6 +5,7 @@ import (
 
 	pb "grep11/grep11client/grep11pb"
 	"grep11/grep11client/wire"
+	"grep11/pkcs11/ck"
 	"grep11/server/unit"
 )
 
@@ -30,7 +31,14 @@ func (c *call) generate(ctx context.Context, r *pb.GenerateKeyRequest) (unit.Key
 	if err != nil {
 		return unit.Key{}, err
 	}
+	c.slow = searchesPrimes[m.Type]
 	return onUnit(ctx, c, func(u unit.Unit) (unit.Key, error) { return u.GenerateKey(ctx, m, t) })
+}
+
+// searchesPrimes are the mechanisms that take long.
+var searchesPrimes = map[ck.MechanismType]bool{
+	ck.CKM_RSA_PKCS_KEY_PAIR_GEN: true, ck.CKM_RSA_X9_31_KEY_PAIR_GEN: true,
+	ck.CKM_DSA_PARAMETER_GEN: true, ck.CKM_DH_PKCS_PARAMETER_GEN: true,
 }
 
 func (c *call) GenerateKeyPair(ctx context.Context, r *pb.GenerateKeyPairRequest) (*pb.GenerateKeyPairResponse, error) {
@@ -61,6 +69,7 @@ func (c *call) generatePair(ctx context.Context, r *pb.GenerateKeyPairRequest) (
 	if err != nil {
 		return pair{}, err
 	}
+	c.slow = searchesPrimes[m.Type]
 	return onUnit(ctx, c, func(u unit.Unit) (p pair, err error) {
 		p.pub, p.priv, err = u.GenerateKeyPair(ctx, m, pub, priv)
 		return p, err

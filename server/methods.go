@@ -19,7 +19,6 @@ import (
 // on a stream both come down to.
 type method struct {
 	name       string // as in the protocol
-	slow       bool   // may keep a crypto unit busy for seconds
 	audited    bool   // logged when it succeeds, too
 	newRequest func() proto.Message
 	run        func(ctx context.Context, c *call, req proto.Message) (proto.Message, error)
@@ -46,11 +45,6 @@ func on[Q, R any, PQ message[Q], PR message[R]](name string, h func(*call, conte
 			return h(c, ctx, q)
 		},
 	}
-}
-
-func slow(m *method) *method {
-	m.slow = true
-	return m
 }
 
 func audited(m *method) *method {
@@ -122,8 +116,8 @@ var services = []struct {
 		on("SignSingle", (*call).SignSingle),
 		on("VerifySingle", (*call).VerifySingle),
 		on("ReencryptSingle", (*call).ReencryptSingle),
-		slow(on("GenerateKey", (*call).GenerateKey)),
-		slow(on("GenerateKeyPair", (*call).GenerateKeyPair)),
+		on("GenerateKey", (*call).GenerateKey),
+		on("GenerateKeyPair", (*call).GenerateKeyPair),
 		on("WrapKey", (*call).WrapKey),
 		on("UnwrapKey", (*call).UnwrapKey),
 		on("DeriveKey", (*call).DeriveKey),
@@ -153,7 +147,7 @@ var services = []struct {
 		audited(as("SetAttributes", (*extension).setAttributes)),
 		audited(as("CopyObject", (*extension).copyObject)),
 		audited(as("DestroyObject", (*extension).destroyObject)),
-		audited(slow(on("MakeKey", (*call).MakeKey))),
+		audited(on("MakeKey", (*call).MakeKey)),
 	}},
 	{&extpb.Admin_ServiceDesc, []*method{
 		on("ListCryptoUnits", (*call).ListCryptoUnits),

@@ -90,7 +90,12 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 
 // do serves the extension's handlers.
 func (s *Server) do(ctx context.Context, f func(unit.Unit) error) error {
-	_, err := balancer.Do(ctx, s.units, false, func(u unit.Unit) (struct{}, error) { return struct{}{}, f(u) })
+	_, err := balancer.Do(ctx, s.units, false, func(u unit.Unit) (struct{}, error) {
+		if err := s.faults.take(ctx); err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, f(u)
+	})
 	return err
 }
 
