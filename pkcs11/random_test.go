@@ -33,33 +33,65 @@ type step struct {
 
 var steps = map[string]step{
 	"sign": {
-		func(m *pkcs11.Module, u *user, x *mech.Mechanism, k ck.ObjectHandle) error { return m.SignInit(u.t.Context(), u.h, x, k) },
-		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error { return m.Sign(u.t.Context(), u.h, d, o) },
-		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error { return m.SignUpdate(u.t.Context(), u.h, d) },
+		func(m *pkcs11.Module, u *user, x *mech.Mechanism, k ck.ObjectHandle) error {
+			return m.SignInit(u.t.Context(), u.h, x, k)
+		},
+		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error {
+			return m.Sign(u.t.Context(), u.h, d, o)
+		},
+		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error {
+			return m.SignUpdate(u.t.Context(), u.h, d)
+		},
 		func(m *pkcs11.Module, u *user, o *pkcs11.Output) error { return m.SignFinal(u.t.Context(), u.h, o) }, true,
 	},
 	"verify": {
-		func(m *pkcs11.Module, u *user, x *mech.Mechanism, k ck.ObjectHandle) error { return m.VerifyInit(u.t.Context(), u.h, x, k) },
-		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error { return m.Verify(u.t.Context(), u.h, d, d) },
-		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error { return m.VerifyUpdate(u.t.Context(), u.h, d) },
-		func(m *pkcs11.Module, u *user, o *pkcs11.Output) error { return m.VerifyFinal(u.t.Context(), u.h, make([]byte, 64)) }, false,
+		func(m *pkcs11.Module, u *user, x *mech.Mechanism, k ck.ObjectHandle) error {
+			return m.VerifyInit(u.t.Context(), u.h, x, k)
+		},
+		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error {
+			return m.Verify(u.t.Context(), u.h, d, d)
+		},
+		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error {
+			return m.VerifyUpdate(u.t.Context(), u.h, d)
+		},
+		func(m *pkcs11.Module, u *user, o *pkcs11.Output) error {
+			return m.VerifyFinal(u.t.Context(), u.h, make([]byte, 64))
+		}, false,
 	},
 	"encrypt": {
-		func(m *pkcs11.Module, u *user, x *mech.Mechanism, k ck.ObjectHandle) error { return m.EncryptInit(u.t.Context(), u.h, x, k) },
-		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error { return m.Encrypt(u.t.Context(), u.h, d, o) },
-		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error { return m.EncryptUpdate(u.t.Context(), u.h, d, o) },
+		func(m *pkcs11.Module, u *user, x *mech.Mechanism, k ck.ObjectHandle) error {
+			return m.EncryptInit(u.t.Context(), u.h, x, k)
+		},
+		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error {
+			return m.Encrypt(u.t.Context(), u.h, d, o)
+		},
+		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error {
+			return m.EncryptUpdate(u.t.Context(), u.h, d, o)
+		},
 		func(m *pkcs11.Module, u *user, o *pkcs11.Output) error { return m.EncryptFinal(u.t.Context(), u.h, o) }, true,
 	},
 	"decrypt": {
-		func(m *pkcs11.Module, u *user, x *mech.Mechanism, k ck.ObjectHandle) error { return m.DecryptInit(u.t.Context(), u.h, x, k) },
-		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error { return m.Decrypt(u.t.Context(), u.h, d, o) },
-		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error { return m.DecryptUpdate(u.t.Context(), u.h, d, o) },
+		func(m *pkcs11.Module, u *user, x *mech.Mechanism, k ck.ObjectHandle) error {
+			return m.DecryptInit(u.t.Context(), u.h, x, k)
+		},
+		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error {
+			return m.Decrypt(u.t.Context(), u.h, d, o)
+		},
+		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error {
+			return m.DecryptUpdate(u.t.Context(), u.h, d, o)
+		},
 		func(m *pkcs11.Module, u *user, o *pkcs11.Output) error { return m.DecryptFinal(u.t.Context(), u.h, o) }, true,
 	},
 	"digest": {
-		func(m *pkcs11.Module, u *user, x *mech.Mechanism, k ck.ObjectHandle) error { return m.DigestInit(u.t.Context(), u.h, x) },
-		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error { return m.Digest(u.t.Context(), u.h, d, o) },
-		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error { return m.DigestUpdate(u.t.Context(), u.h, d) },
+		func(m *pkcs11.Module, u *user, x *mech.Mechanism, k ck.ObjectHandle) error {
+			return m.DigestInit(u.t.Context(), u.h, x)
+		},
+		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error {
+			return m.Digest(u.t.Context(), u.h, d, o)
+		},
+		func(m *pkcs11.Module, u *user, d []byte, o *pkcs11.Output) error {
+			return m.DigestUpdate(u.t.Context(), u.h, d)
+		},
 		func(m *pkcs11.Module, u *user, o *pkcs11.Output) error { return m.DigestFinal(u.t.Context(), u.h, o) }, true,
 	},
 }
