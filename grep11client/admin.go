@@ -70,7 +70,10 @@ func (c *Client) invoke(ctx context.Context, method string, in, out proto.Messag
 	}
 	l.calls.Add(1)
 	defer l.calls.Add(-1)
-	if err := l.conn.Invoke(c.withBearer(ctx), method, in, out); err != nil {
+	if ctx, err = c.bearer.on(ctx); err != nil {
+		return err
+	}
+	if err := l.conn.Invoke(ctx, method, in, out); err != nil {
 		return fmt.Errorf("%s: %w", l.ep.Address, wire.DecodeStatus(err))
 	}
 	return nil

@@ -29,6 +29,7 @@ type Client struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup // the endpoints' goroutines
 	kek       importKey
+	bearer    bearer
 	store     *local.Store // nil: tokens and objects are the service's
 
 	mu        sync.Mutex
@@ -42,7 +43,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, dialer: new(net.Dialer).DialContext, changed: make(chan struct{})}
+	c := &Client{cfg: cfg, dialer: new(net.Dialer).DialContext, bearer: bearer{auth: cfg.Auth}, changed: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if cfg.Store != "" {
 		c.store = local.New(cfg.Store, c.plain)

@@ -34,11 +34,6 @@ type TLS struct {
 	ServerName string `toml:"server_name"` // empty: the endpoint's host
 }
 
-// Auth is what a foreign GREP11 service wants beside TLS.
-type Auth struct {
-	BearerFile string `toml:"bearer_file"` // token for the authorization header
-}
-
 // Pool bounds the connections to one endpoint.
 type Pool struct {
 	Streams   int           // open at most; each carries one call at a time
@@ -74,6 +69,9 @@ func (c *Config) check() error {
 	}
 	if c.TLS != nil && (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		return fmt.Errorf("tls: cert and key go together: %w", ck.CKR_ARGUMENTS_BAD)
+	}
+	if err := c.Auth.check(); err != nil {
+		return err
 	}
 	orDefault(&c.Pool.Streams, DefaultPool.Streams)
 	orDefault(&c.Pool.Idle, DefaultPool.Idle)

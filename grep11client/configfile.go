@@ -233,7 +233,9 @@ func (c *Config) relativeTo(file string) {
 			*p = beside(file, *p)
 		}
 	}
-	c.Auth.BearerFile, c.Store = beside(file, c.Auth.BearerFile), beside(file, c.Store)
+	for _, p := range []*string{&c.Auth.BearerFile, &c.Auth.APIKeyFile, &c.Store} {
+		*p = beside(file, *p)
+	}
 	for i, e := range c.Endpoints {
 		if socket, ok := strings.CutPrefix(e.Address, unixPrefix); ok {
 			c.Endpoints[i].Address = unixPrefix + beside(file, socket)

@@ -140,7 +140,10 @@ func orEnded(err error) error {
 }
 
 func (s *stream) open() (err error) {
-	ctx := s.link.ep.c.withBearer(s.ctx)
+	ctx, err := s.link.ep.c.bearer.on(s.ctx)
+	if err != nil {
+		return err
+	}
 	s.BidiStreamingClient, err = extpb.NewSessionClient(s.link.conn).Exchange(ctx)
 	return err
 }

@@ -3,16 +3,16 @@ package grep11client
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"grep11/grep11client/extpb"
 	"grep11/grep11client/grep11pb"
+	"grep11/grep11client/wire"
 	"grep11/pkcs11/ck"
 )
 
@@ -20,7 +20,6 @@ import (
 const (
 	credentialKey = "grep11-credential-bin"
 	tokenKey      = "grep11-token-bin"
-	bearerKey     = "authorization"
 )
 
 var (
@@ -63,12 +62,19 @@ func (l *link) callUnary(ctx context.Context, limit time.Duration, req *extpb.Re
 	out := resp.ProtoReflect()
 	result := results.ByNumber(field.Number())
 	answer := out.NewField(result)
-	err := l.conn.Invoke(l.ep.c.withBearer(withMetadata(inner, req)), methods[field.Message().FullName()],
+	outgoing, err := l.ep.c.bearer.on(withMetadata(inner, req))
+	if err != nil {
+		return nil, false, err
+	}
+	err = l.conn.Invoke(outgoing, methods[field.Message().FullName()],
 		in.Get(field).Message().Interface(), answer.Message().Interface())
 	if err == nil {
 		l.answers.Add(1)
 		out.Set(result, answer)
 		return resp, true, nil
+	}
+	if status.Code(err) == codes.Unauthenticated && l.ep.c.bearer.forget() {
+		return nil, false, wire.Transient(wire.DecodeStatus(err))
 	}
 	if d := status.Convert(err).Details(); len(d) == 1 {
 		if e, ok := d[0].(*grep11pb.Grep11Error); ok {
@@ -87,17 +93,4 @@ func withMetadata(ctx context.Context, req *extpb.Request) context.Context {
 		ctx = metadata.AppendToOutgoingContext(ctx, tokenKey, string(req.Token))
 	}
 	return ctx
-}
-
-// withBearer adds the authorization of a foreign service, if there is one. The
-// file is read each time, for something else renews it.
-func (c *Client) withBearer(ctx context.Context) context.Context {
-	if c.cfg.Auth.BearerFile == "" {
-		return ctx
-	}
-	b, err := os.ReadFile(c.cfg.Auth.BearerFile)
-	if err != nil {
-		return ctx // the server will say that it misses the token
-	}
-	return metadata.AppendToOutgoingContext(ctx, bearerKey, "Bearer "+strings.TrimSpace(string(b)))
 }
