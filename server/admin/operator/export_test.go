@@ -1,3 +1,3 @@
 package operator
 
-func init() { workFactor = 8 } // a second less for each file
+func init() { WorkFactor = 8 } // a second less for each file

@@ -20,8 +20,8 @@ import (
 // ErrPassword is what a wrong password gives.
 var ErrPassword = errors.New("wrong password")
 
-// workFactor is the scrypt cost, log2; 18 takes about a second.
-var workFactor = 18
+// WorkFactor is the scrypt cost of new files, log2; 18 takes about a second.
+var WorkFactor = 18
 
 const (
 	maxWorkFactor = 20
@@ -37,7 +37,7 @@ func seal(path string, password ck.Secret, plain []byte) error {
 	if err != nil {
 		return err
 	}
-	r.SetWorkFactor(workFactor)
+	r.SetWorkFactor(WorkFactor)
 	var b bytes.Buffer
 	a := armor.NewWriter(&b)
 	w, err := age.Encrypt(a, r)

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/miekg/pkcs11"
 
@@ -57,9 +58,53 @@ func ParseTokenURI(s string) (TokenURI, error) {
 	return t, nil
 }
 
+// module is a loaded PKCS#11 library, shared by the keys on its tokens.
+type module struct {
+	*pkcs11.Ctx
+	path  string
+	users int // guarded by modulesMu
+}
+
+var (
+	modulesMu sync.Mutex
+	modules   = map[string]*module{} // guarded by modulesMu
+)
+
+func openModule(path string) (*module, error) {
+	modulesMu.Lock()
+	defer modulesMu.Unlock()
+	if m := modules[path]; m != nil {
+		m.users++
+		return m, nil
+	}
+	m := &module{pkcs11.New(path), path, 1}
+	if m.Ctx == nil {
+		return nil, fmt.Errorf("PKCS#11 module %s cannot be loaded", path)
+	}
+	if err := m.Initialize(); err != nil {
+		m.Destroy()
+		return nil, fmt.Errorf("PKCS#11 module %s: %w", path, err)
+	}
+	modules[path] = m
+	return m, nil
+}
+
+// close ends the module with its last user.
+func (m *module) close() error {
+	modulesMu.Lock()
+	defer modulesMu.Unlock()
+	if m.users--; m.users > 0 {
+		return nil
+	}
+	delete(modules, m.path)
+	err := m.Finalize()
+	m.Destroy()
+	return err
+}
+
 // tokenKey is a private key on a token with a session of its own.
 type tokenKey struct {
-	p       *pkcs11.Ctx
+	p       *module
 	session pkcs11.SessionHandle
 	key     pkcs11.ObjectHandle
 	public  crypto.PublicKey
@@ -68,15 +113,11 @@ type tokenKey struct {
 // OpenToken logs in to a token and finds a signature key and its certificate there; without a certificate
 // one is made, signed by the key.
 func OpenToken(uri TokenURI, pin ck.Secret) (*Key, error) {
-	p := pkcs11.New(uri.Module)
-	if p == nil {
-		return nil, fmt.Errorf("PKCS#11 module %s cannot be loaded", uri.Module)
+	m, err := openModule(uri.Module)
+	if err != nil {
+		return nil, err
 	}
-	if err := p.Initialize(); err != nil && !isCode(err, pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
-		p.Destroy()
-		return nil, fmt.Errorf("PKCS#11 module %s: %w", uri.Module, err)
-	}
-	k := &tokenKey{p: p}
+	k := &tokenKey{p: m}
 	cert, err := k.open(uri, pin)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("token %q, key %q: %w", uri.Token, uri.Object, err), k.close())
@@ -244,8 +285,9 @@ func (k *tokenKey) raw(mechanism uint, data []byte) ([]byte, error) {
 }
 
 func (k *tokenKey) close() error {
+	var err error
 	if k.session != 0 {
-		return k.p.CloseSession(k.session)
+		err = k.p.CloseSession(k.session)
 	}
-	return nil
+	return errors.Join(err, k.p.close())
 }

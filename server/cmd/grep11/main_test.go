@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"grep11/server/admin/operator"
 )
 
 // The tests run the command as a process of its own: this binary, told so by
@@ -20,6 +22,7 @@ const asCommand = "GREP11_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
+		operator.WorkFactor = 8 // passwords of tests need no second each
 		os.Exit(run(root(), os.Args[1:]))
 	}
 	os.Exit(m.Run())
