@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"grep11/pkcs11/ck"
+	"grep11/pkcs11/mech"
 	"grep11/server/unit"
 )
 
@@ -197,5 +198,27 @@ func waitFor(t *testing.T, f func() bool) {
 		if time.Now().After(end) {
 			t.Fatal("waited in vain")
 		}
+	}
+}
+
+// narrow offers fewer mechanisms.
+type narrow struct {
+	stub
+	rows []*mech.Row
+}
+
+func (n *narrow) Mechanisms() []*mech.Row { return n.rows }
+
+func TestOnlyWhatAllUnitsOfferIsListed(t *testing.T) {
+	all := mech.All()
+	a := &narrow{stub{name: "a", pattern: wk}, []*mech.Row{&all[0], &all[1], &all[2]}}
+	c := &narrow{stub{name: "b", pattern: wk}, []*mech.Row{&all[0], &all[2]}}
+	b, err := New([]Member{{Unit: a}, {Unit: c}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if got := b.Mechanisms(); len(got) != 2 || got[0] != &all[0] || got[1] != &all[2] {
+		t.Errorf("%d mechanisms", len(got))
 	}
 }

@@ -3,6 +3,7 @@ package balancer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -174,6 +175,16 @@ func (b *Balancer) Recheck(name string) {
 	}
 }
 
-// Mechanisms are those of the service. Its units are alike, so any may answer,
-// even one that is set aside.
-func (b *Balancer) Mechanisms() []*mech.Row { return b.members[0].Mechanisms() }
+// Mechanisms are those that every unit offers, for any may get a request. Units
+// that are set aside count: they come back.
+func (b *Balancer) Mechanisms() []*mech.Row {
+	rows := b.members[0].Mechanisms()
+	for _, m := range b.members[1:] {
+		has := map[*mech.Row]bool{}
+		for _, row := range m.Mechanisms() {
+			has[row] = true
+		}
+		rows = slices.DeleteFunc(slices.Clone(rows), func(row *mech.Row) bool { return !has[row] })
+	}
+	return rows
+}
