@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"grep11/pkcs11/ck"
+	"grep11/server/balancer"
 )
 
 // serverMetrics are the server's own, in a registry of their own.
@@ -60,6 +61,34 @@ func (m *serverMetrics) count(method string, err error, took time.Duration) {
 	m.calls.WithLabelValues(method, ck.RVOf(err).Error()).Inc()
 }
 
+// watch adds what the balancer knows of the units.
+func (m *serverMetrics) watch(b *balancer.Balancer) {
+	for _, g := range []struct {
+		name, help string
+		value      func(balancer.Status) float64
+	}{
+		{"grep11_unit_up", "1 while a crypto unit is healthy and in service.", func(s balancer.Status) float64 { return truth(s.Healthy && !s.Drained) }},
+		{"grep11_unit_calls", "Calls inside a crypto unit, or waiting for it.", func(s balancer.Status) float64 { return float64(s.Load) }},
+	} {
+		for i, s := range b.Units() {
+			m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: g.name, Help: g.help, ConstLabels: prometheus.Labels{"unit": s.Name, "zone": s.Zone},
+			}, func() float64 { return g.value(b.Units()[i]) }))
+		}
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (m *serverMetrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
 // listen serves /metrics, where an address is configured.
 func (m *serverMetrics) listen(addr string, log *slog.Logger) error {
 	if addr == "" {
@@ -70,7 +99,7 @@ func (m *serverMetrics) listen(addr string, log *slog.Logger) error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.Handle("/metrics", m.handler())
 	m.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	log.Info("metrics", "address", l.Addr().String())
 	go func() {

@@ -82,6 +82,7 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 	if s.units, err = balancer.New(members, balancer.Options{Zone: c.Listen.Zone, Log: log}); err != nil {
 		return nil, err
 	}
+	s.metrics.watch(s.units)
 	s.ext = &extension{store: store, access: access.New(store), do: s.do}
 	s.grpc = grpc.NewServer(s.options()...)
 	s.register(s.grpc)
