@@ -30,6 +30,20 @@ var params = map[mech.ParamKind]func(raw) (mech.Param, error){
 	mech.ParamGCM:       gcm,
 	mech.ParamECDH1:     ecdh1,
 	mech.ParamEdDSA:     eddsa,
+
+	mech.ParamBTC:         btc,
+	mech.ParamECSG:        ecsg,
+	mech.ParamECAGG:       ecagg,
+	mech.ParamKyber:       kyber,
+	mech.ParamCCM:         ccm,
+	mech.ParamChaCha:      chacha,
+	mech.ParamHKDF:        hkdf,
+	mech.ParamPBE:         pbe,
+	mech.ParamPBKDF2:      pbkdf2,
+	mech.ParamKDF108:      kdf108,
+	mech.ParamRSAAES:      rsaAES,
+	mech.ParamContext:     signContext,
+	mech.ParamHashContext: hashContext,
 }
 
 // decodeParam reads the parameter that a mechanism takes. A mechanism without a
@@ -66,7 +80,7 @@ func as[T any](r raw) (*T, error) {
 }
 
 // part is a byte string inside a parameter.
-func part[P C.CK_BYTE_PTR | *C.CK_BYTE | C.CK_VOID_PTR](p *P, n C.CK_ULONG) raw {
+func part[P C.CK_BYTE_PTR | C.CK_UTF8CHAR_PTR | *C.CK_BYTE | C.CK_VOID_PTR](p *P, n C.CK_ULONG) raw {
 	return raw{pointer(unsafe.Pointer(p)), uint64(n)}
 }
 

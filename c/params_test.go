@@ -136,4 +136,7 @@ func FuzzDecodeParam(f *testing.F) {
 // of CK_GCM_PARAMS, in both.
 var pointersAt = map[mech.ParamKind][]int{
 	mech.ParamOAEP: {3}, mech.ParamGCM: {0, 2, 3}, mech.ParamECDH1: {2, 4}, mech.ParamEdDSA: {2},
+	mech.ParamBTC: {2}, mech.ParamECAGG: {3}, mech.ParamKyber: {4, 6, 8}, mech.ParamCCM: {1, 3}, mech.ParamChaCha: {0, 2},
+	mech.ParamHKDF: {3, 6}, mech.ParamPBE: {0, 1, 3}, mech.ParamPBKDF2: {1, 5, 7}, mech.ParamKDF108: {2, 4, 6},
+	mech.ParamRSAAES: {1}, mech.ParamContext: {1}, mech.ParamHashContext: {1},
 }

@@ -4357,6 +4357,586 @@ func (x *EdDSAParameter) GetContext() []byte {
 	return nil
 }
 
+type CCMParameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DataLen       uint64                 `protobuf:"varint,1,opt,name=data_len,json=dataLen,proto3" json:"data_len,omitempty"` // bytes of plaintext
+	Nonce         []byte                 `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"`                     // 7 to 13 bytes
+	Aad           []byte                 `protobuf:"bytes,3,opt,name=aad,proto3" json:"aad,omitempty"`
+	MacLen        uint64                 `protobuf:"varint,4,opt,name=mac_len,json=macLen,proto3" json:"mac_len,omitempty"` // 4 to 16 bytes, even
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CCMParameter) Reset() {
+	*x = CCMParameter{}
+	mi := &file_ext_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CCMParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CCMParameter) ProtoMessage() {}
+
+func (x *CCMParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CCMParameter.ProtoReflect.Descriptor instead.
+func (*CCMParameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *CCMParameter) GetDataLen() uint64 {
+	if x != nil {
+		return x.DataLen
+	}
+	return 0
+}
+
+func (x *CCMParameter) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+func (x *CCMParameter) GetAad() []byte {
+	if x != nil {
+		return x.Aad
+	}
+	return nil
+}
+
+func (x *CCMParameter) GetMacLen() uint64 {
+	if x != nil {
+		return x.MacLen
+	}
+	return 0
+}
+
+type ChaChaParameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nonce         []byte                 `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"` // 12 bytes
+	Aad           []byte                 `protobuf:"bytes,2,opt,name=aad,proto3" json:"aad,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChaChaParameter) Reset() {
+	*x = ChaChaParameter{}
+	mi := &file_ext_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChaChaParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChaChaParameter) ProtoMessage() {}
+
+func (x *ChaChaParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChaChaParameter.ProtoReflect.Descriptor instead.
+func (*ChaChaParameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ChaChaParameter) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+func (x *ChaChaParameter) GetAad() []byte {
+	if x != nil {
+		return x.Aad
+	}
+	return nil
+}
+
+type HKDFParameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Extract       bool                   `protobuf:"varint,1,opt,name=extract,proto3" json:"extract,omitempty"`
+	Expand        bool                   `protobuf:"varint,2,opt,name=expand,proto3" json:"expand,omitempty"`
+	Hash          uint64                 `protobuf:"varint,3,opt,name=hash,proto3" json:"hash,omitempty"`                         // CKM_ of a digest
+	SaltType      uint64                 `protobuf:"varint,4,opt,name=salt_type,json=saltType,proto3" json:"salt_type,omitempty"` // CKF_HKDF_SALT_NULL or _DATA
+	Salt          []byte                 `protobuf:"bytes,5,opt,name=salt,proto3" json:"salt,omitempty"`
+	Info          []byte                 `protobuf:"bytes,6,opt,name=info,proto3" json:"info,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HKDFParameter) Reset() {
+	*x = HKDFParameter{}
+	mi := &file_ext_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HKDFParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HKDFParameter) ProtoMessage() {}
+
+func (x *HKDFParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HKDFParameter.ProtoReflect.Descriptor instead.
+func (*HKDFParameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *HKDFParameter) GetExtract() bool {
+	if x != nil {
+		return x.Extract
+	}
+	return false
+}
+
+func (x *HKDFParameter) GetExpand() bool {
+	if x != nil {
+		return x.Expand
+	}
+	return false
+}
+
+func (x *HKDFParameter) GetHash() uint64 {
+	if x != nil {
+		return x.Hash
+	}
+	return 0
+}
+
+func (x *HKDFParameter) GetSaltType() uint64 {
+	if x != nil {
+		return x.SaltType
+	}
+	return 0
+}
+
+func (x *HKDFParameter) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *HKDFParameter) GetInfo() []byte {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+type PBEParameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Password      []byte                 `protobuf:"bytes,1,opt,name=password,proto3" json:"password,omitempty"` // as PKCS #12 wants it is made of this text by the unit
+	Salt          []byte                 `protobuf:"bytes,2,opt,name=salt,proto3" json:"salt,omitempty"`
+	Iterations    uint64                 `protobuf:"varint,3,opt,name=iterations,proto3" json:"iterations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PBEParameter) Reset() {
+	*x = PBEParameter{}
+	mi := &file_ext_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PBEParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PBEParameter) ProtoMessage() {}
+
+func (x *PBEParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PBEParameter.ProtoReflect.Descriptor instead.
+func (*PBEParameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *PBEParameter) GetPassword() []byte {
+	if x != nil {
+		return x.Password
+	}
+	return nil
+}
+
+func (x *PBEParameter) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *PBEParameter) GetIterations() uint64 {
+	if x != nil {
+		return x.Iterations
+	}
+	return 0
+}
+
+type PBKDF2Parameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Prf           uint64                 `protobuf:"varint,1,opt,name=prf,proto3" json:"prf,omitempty"` // CKP_PKCS5_PBKD2_
+	Salt          []byte                 `protobuf:"bytes,2,opt,name=salt,proto3" json:"salt,omitempty"`
+	Iterations    uint64                 `protobuf:"varint,3,opt,name=iterations,proto3" json:"iterations,omitempty"`
+	Password      []byte                 `protobuf:"bytes,4,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PBKDF2Parameter) Reset() {
+	*x = PBKDF2Parameter{}
+	mi := &file_ext_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PBKDF2Parameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PBKDF2Parameter) ProtoMessage() {}
+
+func (x *PBKDF2Parameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PBKDF2Parameter.ProtoReflect.Descriptor instead.
+func (*PBKDF2Parameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *PBKDF2Parameter) GetPrf() uint64 {
+	if x != nil {
+		return x.Prf
+	}
+	return 0
+}
+
+func (x *PBKDF2Parameter) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *PBKDF2Parameter) GetIterations() uint64 {
+	if x != nil {
+		return x.Iterations
+	}
+	return 0
+}
+
+func (x *PBKDF2Parameter) GetPassword() []byte {
+	if x != nil {
+		return x.Password
+	}
+	return nil
+}
+
+type KDF108Parameter struct {
+	state         protoimpl.MessageState  `protogen:"open.v1"`
+	Prf           uint64                  `protobuf:"varint,1,opt,name=prf,proto3" json:"prf,omitempty"` // CKM_ of an HMAC or CMAC
+	Data          []*KDF108Parameter_Data `protobuf:"bytes,2,rep,name=data,proto3" json:"data,omitempty"`
+	Iv            []byte                  `protobuf:"bytes,3,opt,name=iv,proto3" json:"iv,omitempty"` // feedback mode
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KDF108Parameter) Reset() {
+	*x = KDF108Parameter{}
+	mi := &file_ext_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KDF108Parameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KDF108Parameter) ProtoMessage() {}
+
+func (x *KDF108Parameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KDF108Parameter.ProtoReflect.Descriptor instead.
+func (*KDF108Parameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *KDF108Parameter) GetPrf() uint64 {
+	if x != nil {
+		return x.Prf
+	}
+	return 0
+}
+
+func (x *KDF108Parameter) GetData() []*KDF108Parameter_Data {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *KDF108Parameter) GetIv() []byte {
+	if x != nil {
+		return x.Iv
+	}
+	return nil
+}
+
+type RSAAESParameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AesBits       uint64                 `protobuf:"varint,1,opt,name=aes_bits,json=aesBits,proto3" json:"aes_bits,omitempty"`
+	Oaep          *grep11pb.RSAOAEPParm  `protobuf:"bytes,2,opt,name=oaep,proto3" json:"oaep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RSAAESParameter) Reset() {
+	*x = RSAAESParameter{}
+	mi := &file_ext_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RSAAESParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RSAAESParameter) ProtoMessage() {}
+
+func (x *RSAAESParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RSAAESParameter.ProtoReflect.Descriptor instead.
+func (*RSAAESParameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *RSAAESParameter) GetAesBits() uint64 {
+	if x != nil {
+		return x.AesBits
+	}
+	return 0
+}
+
+func (x *RSAAESParameter) GetOaep() *grep11pb.RSAOAEPParm {
+	if x != nil {
+		return x.Oaep
+	}
+	return nil
+}
+
+type SignContextParameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hedge         uint64                 `protobuf:"varint,1,opt,name=hedge,proto3" json:"hedge,omitempty"`    // CKH_
+	Context       []byte                 `protobuf:"bytes,2,opt,name=context,proto3" json:"context,omitempty"` // at most 255 bytes
+	Hash          uint64                 `protobuf:"varint,3,opt,name=hash,proto3" json:"hash,omitempty"`      // CKM_ of a digest, for CKM_HASH_ML_DSA and CKM_HASH_SLH_DSA
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignContextParameter) Reset() {
+	*x = SignContextParameter{}
+	mi := &file_ext_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignContextParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignContextParameter) ProtoMessage() {}
+
+func (x *SignContextParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignContextParameter.ProtoReflect.Descriptor instead.
+func (*SignContextParameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *SignContextParameter) GetHedge() uint64 {
+	if x != nil {
+		return x.Hedge
+	}
+	return 0
+}
+
+func (x *SignContextParameter) GetContext() []byte {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *SignContextParameter) GetHash() uint64 {
+	if x != nil {
+		return x.Hash
+	}
+	return 0
+}
+
+type KDF108Parameter_Data struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          uint64                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`     // CK_SP800_108_
+	Bits          uint64                 `protobuf:"varint,2,opt,name=bits,proto3" json:"bits,omitempty"`     // width of a counter or length
+	Method        uint64                 `protobuf:"varint,3,opt,name=method,proto3" json:"method,omitempty"` // of a length
+	LittleEndian  bool                   `protobuf:"varint,4,opt,name=little_endian,json=littleEndian,proto3" json:"little_endian,omitempty"`
+	Bytes         []byte                 `protobuf:"bytes,5,opt,name=bytes,proto3" json:"bytes,omitempty"` // of a byte array
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KDF108Parameter_Data) Reset() {
+	*x = KDF108Parameter_Data{}
+	mi := &file_ext_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KDF108Parameter_Data) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KDF108Parameter_Data) ProtoMessage() {}
+
+func (x *KDF108Parameter_Data) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KDF108Parameter_Data.ProtoReflect.Descriptor instead.
+func (*KDF108Parameter_Data) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{48, 0}
+}
+
+func (x *KDF108Parameter_Data) GetType() uint64 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *KDF108Parameter_Data) GetBits() uint64 {
+	if x != nil {
+		return x.Bits
+	}
+	return 0
+}
+
+func (x *KDF108Parameter_Data) GetMethod() uint64 {
+	if x != nil {
+		return x.Method
+	}
+	return 0
+}
+
+func (x *KDF108Parameter_Data) GetLittleEndian() bool {
+	if x != nil {
+		return x.LittleEndian
+	}
+	return false
+}
+
+func (x *KDF108Parameter_Data) GetBytes() []byte {
+	if x != nil {
+		return x.Bytes
+	}
+	return nil
+}
+
 var File_ext_proto protoreflect.FileDescriptor
 
 const file_ext_proto_rawDesc = "" +
@@ -4722,7 +5302,52 @@ const file_ext_proto_rawDesc = "" +
 	"\btag_bits\x18\x03 \x01(\x04R\atagBits\"D\n" +
 	"\x0eEdDSAParameter\x12\x18\n" +
 	"\aprehash\x18\x01 \x01(\bR\aprehash\x12\x18\n" +
-	"\acontext\x18\x02 \x01(\fR\acontext2J\n" +
+	"\acontext\x18\x02 \x01(\fR\acontext\"j\n" +
+	"\fCCMParameter\x12\x19\n" +
+	"\bdata_len\x18\x01 \x01(\x04R\adataLen\x12\x14\n" +
+	"\x05nonce\x18\x02 \x01(\fR\x05nonce\x12\x10\n" +
+	"\x03aad\x18\x03 \x01(\fR\x03aad\x12\x17\n" +
+	"\amac_len\x18\x04 \x01(\x04R\x06macLen\"9\n" +
+	"\x0fChaChaParameter\x12\x14\n" +
+	"\x05nonce\x18\x01 \x01(\fR\x05nonce\x12\x10\n" +
+	"\x03aad\x18\x02 \x01(\fR\x03aad\"\x9a\x01\n" +
+	"\rHKDFParameter\x12\x18\n" +
+	"\aextract\x18\x01 \x01(\bR\aextract\x12\x16\n" +
+	"\x06expand\x18\x02 \x01(\bR\x06expand\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\x04R\x04hash\x12\x1b\n" +
+	"\tsalt_type\x18\x04 \x01(\x04R\bsaltType\x12\x12\n" +
+	"\x04salt\x18\x05 \x01(\fR\x04salt\x12\x12\n" +
+	"\x04info\x18\x06 \x01(\fR\x04info\"^\n" +
+	"\fPBEParameter\x12\x1a\n" +
+	"\bpassword\x18\x01 \x01(\fR\bpassword\x12\x12\n" +
+	"\x04salt\x18\x02 \x01(\fR\x04salt\x12\x1e\n" +
+	"\n" +
+	"iterations\x18\x03 \x01(\x04R\n" +
+	"iterations\"s\n" +
+	"\x0fPBKDF2Parameter\x12\x10\n" +
+	"\x03prf\x18\x01 \x01(\x04R\x03prf\x12\x12\n" +
+	"\x04salt\x18\x02 \x01(\fR\x04salt\x12\x1e\n" +
+	"\n" +
+	"iterations\x18\x03 \x01(\x04R\n" +
+	"iterations\x12\x1a\n" +
+	"\bpassword\x18\x04 \x01(\fR\bpassword\"\xf0\x01\n" +
+	"\x0fKDF108Parameter\x12\x10\n" +
+	"\x03prf\x18\x01 \x01(\x04R\x03prf\x127\n" +
+	"\x04data\x18\x02 \x03(\v2#.grep11.ext.v1.KDF108Parameter.DataR\x04data\x12\x0e\n" +
+	"\x02iv\x18\x03 \x01(\fR\x02iv\x1a\x81\x01\n" +
+	"\x04Data\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\x04R\x04type\x12\x12\n" +
+	"\x04bits\x18\x02 \x01(\x04R\x04bits\x12\x16\n" +
+	"\x06method\x18\x03 \x01(\x04R\x06method\x12#\n" +
+	"\rlittle_endian\x18\x04 \x01(\bR\flittleEndian\x12\x14\n" +
+	"\x05bytes\x18\x05 \x01(\fR\x05bytes\"U\n" +
+	"\x0fRSAAESParameter\x12\x19\n" +
+	"\baes_bits\x18\x01 \x01(\x04R\aaesBits\x12'\n" +
+	"\x04oaep\x18\x02 \x01(\v2\x13.grep11.RSAOAEPParmR\x04oaep\"Z\n" +
+	"\x14SignContextParameter\x12\x14\n" +
+	"\x05hedge\x18\x01 \x01(\x04R\x05hedge\x12\x18\n" +
+	"\acontext\x18\x02 \x01(\fR\acontext\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\x04R\x04hash2J\n" +
 	"\aSession\x12?\n" +
 	"\bExchange\x12\x16.grep11.ext.v1.Request\x1a\x17.grep11.ext.v1.Response(\x010\x012\xda\x05\n" +
 	"\x05Token\x12Q\n" +
@@ -4761,7 +5386,7 @@ func file_ext_proto_rawDescGZIP() []byte {
 	return file_ext_proto_rawDescData
 }
 
-var file_ext_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_ext_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_ext_proto_goTypes = []any{
 	(*Request)(nil),                            // 0: grep11.ext.v1.Request
 	(*Response)(nil),                           // 1: grep11.ext.v1.Response
@@ -4806,138 +5431,148 @@ var file_ext_proto_goTypes = []any{
 	(*CTRParameter)(nil),                       // 40: grep11.ext.v1.CTRParameter
 	(*GCMParameter)(nil),                       // 41: grep11.ext.v1.GCMParameter
 	(*EdDSAParameter)(nil),                     // 42: grep11.ext.v1.EdDSAParameter
-	nil,                                        // 43: grep11.ext.v1.Object.AttributesEntry
-	nil,                                        // 44: grep11.ext.v1.CreateObjectRequest.AttributesEntry
-	nil,                                        // 45: grep11.ext.v1.FindObjectsRequest.TemplateEntry
-	nil,                                        // 46: grep11.ext.v1.SetAttributesRequest.AttributesEntry
-	nil,                                        // 47: grep11.ext.v1.CopyObjectRequest.SourceEntry
-	nil,                                        // 48: grep11.ext.v1.CopyObjectRequest.AttributesEntry
-	nil,                                        // 49: grep11.ext.v1.Template.AttributesEntry
-	(*grep11pb.GenerateRandomRequest)(nil),     // 50: grep11.GenerateRandomRequest
-	(*grep11pb.DigestInitRequest)(nil),         // 51: grep11.DigestInitRequest
-	(*grep11pb.DigestRequest)(nil),             // 52: grep11.DigestRequest
-	(*grep11pb.DigestUpdateRequest)(nil),       // 53: grep11.DigestUpdateRequest
-	(*grep11pb.DigestKeyRequest)(nil),          // 54: grep11.DigestKeyRequest
-	(*grep11pb.DigestFinalRequest)(nil),        // 55: grep11.DigestFinalRequest
-	(*grep11pb.DigestSingleRequest)(nil),       // 56: grep11.DigestSingleRequest
-	(*grep11pb.EncryptInitRequest)(nil),        // 57: grep11.EncryptInitRequest
-	(*grep11pb.DecryptInitRequest)(nil),        // 58: grep11.DecryptInitRequest
-	(*grep11pb.EncryptUpdateRequest)(nil),      // 59: grep11.EncryptUpdateRequest
-	(*grep11pb.DecryptUpdateRequest)(nil),      // 60: grep11.DecryptUpdateRequest
-	(*grep11pb.EncryptRequest)(nil),            // 61: grep11.EncryptRequest
-	(*grep11pb.DecryptRequest)(nil),            // 62: grep11.DecryptRequest
-	(*grep11pb.EncryptFinalRequest)(nil),       // 63: grep11.EncryptFinalRequest
-	(*grep11pb.DecryptFinalRequest)(nil),       // 64: grep11.DecryptFinalRequest
-	(*grep11pb.EncryptSingleRequest)(nil),      // 65: grep11.EncryptSingleRequest
-	(*grep11pb.DecryptSingleRequest)(nil),      // 66: grep11.DecryptSingleRequest
-	(*grep11pb.SignInitRequest)(nil),           // 67: grep11.SignInitRequest
-	(*grep11pb.VerifyInitRequest)(nil),         // 68: grep11.VerifyInitRequest
-	(*grep11pb.SignUpdateRequest)(nil),         // 69: grep11.SignUpdateRequest
-	(*grep11pb.VerifyUpdateRequest)(nil),       // 70: grep11.VerifyUpdateRequest
-	(*grep11pb.SignFinalRequest)(nil),          // 71: grep11.SignFinalRequest
-	(*grep11pb.VerifyFinalRequest)(nil),        // 72: grep11.VerifyFinalRequest
-	(*grep11pb.SignRequest)(nil),               // 73: grep11.SignRequest
-	(*grep11pb.VerifyRequest)(nil),             // 74: grep11.VerifyRequest
-	(*grep11pb.SignSingleRequest)(nil),         // 75: grep11.SignSingleRequest
-	(*grep11pb.VerifySingleRequest)(nil),       // 76: grep11.VerifySingleRequest
-	(*grep11pb.ReencryptSingleRequest)(nil),    // 77: grep11.ReencryptSingleRequest
-	(*grep11pb.GenerateKeyRequest)(nil),        // 78: grep11.GenerateKeyRequest
-	(*grep11pb.GenerateKeyPairRequest)(nil),    // 79: grep11.GenerateKeyPairRequest
-	(*grep11pb.WrapKeyRequest)(nil),            // 80: grep11.WrapKeyRequest
-	(*grep11pb.UnwrapKeyRequest)(nil),          // 81: grep11.UnwrapKeyRequest
-	(*grep11pb.DeriveKeyRequest)(nil),          // 82: grep11.DeriveKeyRequest
-	(*grep11pb.GetMechanismListRequest)(nil),   // 83: grep11.GetMechanismListRequest
-	(*grep11pb.GetMechanismInfoRequest)(nil),   // 84: grep11.GetMechanismInfoRequest
-	(*grep11pb.GetAttributeValueRequest)(nil),  // 85: grep11.GetAttributeValueRequest
-	(*grep11pb.SetAttributeValueRequest)(nil),  // 86: grep11.SetAttributeValueRequest
-	(*grep11pb.LoginRequest)(nil),              // 87: grep11.LoginRequest
-	(*grep11pb.LogoutRequest)(nil),             // 88: grep11.LogoutRequest
-	(*grep11pb.RewrapKeyBlobRequest)(nil),      // 89: grep11.RewrapKeyBlobRequest
-	(*grep11pb.Grep11Error)(nil),               // 90: grep11.Grep11Error
-	(*grep11pb.GenerateRandomResponse)(nil),    // 91: grep11.GenerateRandomResponse
-	(*grep11pb.DigestInitResponse)(nil),        // 92: grep11.DigestInitResponse
-	(*grep11pb.DigestResponse)(nil),            // 93: grep11.DigestResponse
-	(*grep11pb.DigestUpdateResponse)(nil),      // 94: grep11.DigestUpdateResponse
-	(*grep11pb.DigestKeyResponse)(nil),         // 95: grep11.DigestKeyResponse
-	(*grep11pb.DigestFinalResponse)(nil),       // 96: grep11.DigestFinalResponse
-	(*grep11pb.DigestSingleResponse)(nil),      // 97: grep11.DigestSingleResponse
-	(*grep11pb.EncryptInitResponse)(nil),       // 98: grep11.EncryptInitResponse
-	(*grep11pb.DecryptInitResponse)(nil),       // 99: grep11.DecryptInitResponse
-	(*grep11pb.EncryptUpdateResponse)(nil),     // 100: grep11.EncryptUpdateResponse
-	(*grep11pb.DecryptUpdateResponse)(nil),     // 101: grep11.DecryptUpdateResponse
-	(*grep11pb.EncryptResponse)(nil),           // 102: grep11.EncryptResponse
-	(*grep11pb.DecryptResponse)(nil),           // 103: grep11.DecryptResponse
-	(*grep11pb.EncryptFinalResponse)(nil),      // 104: grep11.EncryptFinalResponse
-	(*grep11pb.DecryptFinalResponse)(nil),      // 105: grep11.DecryptFinalResponse
-	(*grep11pb.EncryptSingleResponse)(nil),     // 106: grep11.EncryptSingleResponse
-	(*grep11pb.DecryptSingleResponse)(nil),     // 107: grep11.DecryptSingleResponse
-	(*grep11pb.SignInitResponse)(nil),          // 108: grep11.SignInitResponse
-	(*grep11pb.VerifyInitResponse)(nil),        // 109: grep11.VerifyInitResponse
-	(*grep11pb.SignUpdateResponse)(nil),        // 110: grep11.SignUpdateResponse
-	(*grep11pb.VerifyUpdateResponse)(nil),      // 111: grep11.VerifyUpdateResponse
-	(*grep11pb.SignFinalResponse)(nil),         // 112: grep11.SignFinalResponse
-	(*grep11pb.VerifyFinalResponse)(nil),       // 113: grep11.VerifyFinalResponse
-	(*grep11pb.SignResponse)(nil),              // 114: grep11.SignResponse
-	(*grep11pb.VerifyResponse)(nil),            // 115: grep11.VerifyResponse
-	(*grep11pb.SignSingleResponse)(nil),        // 116: grep11.SignSingleResponse
-	(*grep11pb.VerifySingleResponse)(nil),      // 117: grep11.VerifySingleResponse
-	(*grep11pb.ReencryptSingleResponse)(nil),   // 118: grep11.ReencryptSingleResponse
-	(*grep11pb.GenerateKeyResponse)(nil),       // 119: grep11.GenerateKeyResponse
-	(*grep11pb.GenerateKeyPairResponse)(nil),   // 120: grep11.GenerateKeyPairResponse
-	(*grep11pb.WrapKeyResponse)(nil),           // 121: grep11.WrapKeyResponse
-	(*grep11pb.UnwrapKeyResponse)(nil),         // 122: grep11.UnwrapKeyResponse
-	(*grep11pb.DeriveKeyResponse)(nil),         // 123: grep11.DeriveKeyResponse
-	(*grep11pb.GetMechanismListResponse)(nil),  // 124: grep11.GetMechanismListResponse
-	(*grep11pb.GetMechanismInfoResponse)(nil),  // 125: grep11.GetMechanismInfoResponse
-	(*grep11pb.GetAttributeValueResponse)(nil), // 126: grep11.GetAttributeValueResponse
-	(*grep11pb.SetAttributeValueResponse)(nil), // 127: grep11.SetAttributeValueResponse
-	(*grep11pb.LoginResponse)(nil),             // 128: grep11.LoginResponse
-	(*grep11pb.LogoutResponse)(nil),            // 129: grep11.LogoutResponse
-	(*grep11pb.RewrapKeyBlobResponse)(nil),     // 130: grep11.RewrapKeyBlobResponse
-	(*grep11pb.MechanismInfo)(nil),             // 131: grep11.MechanismInfo
-	(*grep11pb.AttributeValue)(nil),            // 132: grep11.AttributeValue
+	(*CCMParameter)(nil),                       // 43: grep11.ext.v1.CCMParameter
+	(*ChaChaParameter)(nil),                    // 44: grep11.ext.v1.ChaChaParameter
+	(*HKDFParameter)(nil),                      // 45: grep11.ext.v1.HKDFParameter
+	(*PBEParameter)(nil),                       // 46: grep11.ext.v1.PBEParameter
+	(*PBKDF2Parameter)(nil),                    // 47: grep11.ext.v1.PBKDF2Parameter
+	(*KDF108Parameter)(nil),                    // 48: grep11.ext.v1.KDF108Parameter
+	(*RSAAESParameter)(nil),                    // 49: grep11.ext.v1.RSAAESParameter
+	(*SignContextParameter)(nil),               // 50: grep11.ext.v1.SignContextParameter
+	nil,                                        // 51: grep11.ext.v1.Object.AttributesEntry
+	nil,                                        // 52: grep11.ext.v1.CreateObjectRequest.AttributesEntry
+	nil,                                        // 53: grep11.ext.v1.FindObjectsRequest.TemplateEntry
+	nil,                                        // 54: grep11.ext.v1.SetAttributesRequest.AttributesEntry
+	nil,                                        // 55: grep11.ext.v1.CopyObjectRequest.SourceEntry
+	nil,                                        // 56: grep11.ext.v1.CopyObjectRequest.AttributesEntry
+	nil,                                        // 57: grep11.ext.v1.Template.AttributesEntry
+	(*KDF108Parameter_Data)(nil),               // 58: grep11.ext.v1.KDF108Parameter.Data
+	(*grep11pb.GenerateRandomRequest)(nil),     // 59: grep11.GenerateRandomRequest
+	(*grep11pb.DigestInitRequest)(nil),         // 60: grep11.DigestInitRequest
+	(*grep11pb.DigestRequest)(nil),             // 61: grep11.DigestRequest
+	(*grep11pb.DigestUpdateRequest)(nil),       // 62: grep11.DigestUpdateRequest
+	(*grep11pb.DigestKeyRequest)(nil),          // 63: grep11.DigestKeyRequest
+	(*grep11pb.DigestFinalRequest)(nil),        // 64: grep11.DigestFinalRequest
+	(*grep11pb.DigestSingleRequest)(nil),       // 65: grep11.DigestSingleRequest
+	(*grep11pb.EncryptInitRequest)(nil),        // 66: grep11.EncryptInitRequest
+	(*grep11pb.DecryptInitRequest)(nil),        // 67: grep11.DecryptInitRequest
+	(*grep11pb.EncryptUpdateRequest)(nil),      // 68: grep11.EncryptUpdateRequest
+	(*grep11pb.DecryptUpdateRequest)(nil),      // 69: grep11.DecryptUpdateRequest
+	(*grep11pb.EncryptRequest)(nil),            // 70: grep11.EncryptRequest
+	(*grep11pb.DecryptRequest)(nil),            // 71: grep11.DecryptRequest
+	(*grep11pb.EncryptFinalRequest)(nil),       // 72: grep11.EncryptFinalRequest
+	(*grep11pb.DecryptFinalRequest)(nil),       // 73: grep11.DecryptFinalRequest
+	(*grep11pb.EncryptSingleRequest)(nil),      // 74: grep11.EncryptSingleRequest
+	(*grep11pb.DecryptSingleRequest)(nil),      // 75: grep11.DecryptSingleRequest
+	(*grep11pb.SignInitRequest)(nil),           // 76: grep11.SignInitRequest
+	(*grep11pb.VerifyInitRequest)(nil),         // 77: grep11.VerifyInitRequest
+	(*grep11pb.SignUpdateRequest)(nil),         // 78: grep11.SignUpdateRequest
+	(*grep11pb.VerifyUpdateRequest)(nil),       // 79: grep11.VerifyUpdateRequest
+	(*grep11pb.SignFinalRequest)(nil),          // 80: grep11.SignFinalRequest
+	(*grep11pb.VerifyFinalRequest)(nil),        // 81: grep11.VerifyFinalRequest
+	(*grep11pb.SignRequest)(nil),               // 82: grep11.SignRequest
+	(*grep11pb.VerifyRequest)(nil),             // 83: grep11.VerifyRequest
+	(*grep11pb.SignSingleRequest)(nil),         // 84: grep11.SignSingleRequest
+	(*grep11pb.VerifySingleRequest)(nil),       // 85: grep11.VerifySingleRequest
+	(*grep11pb.ReencryptSingleRequest)(nil),    // 86: grep11.ReencryptSingleRequest
+	(*grep11pb.GenerateKeyRequest)(nil),        // 87: grep11.GenerateKeyRequest
+	(*grep11pb.GenerateKeyPairRequest)(nil),    // 88: grep11.GenerateKeyPairRequest
+	(*grep11pb.WrapKeyRequest)(nil),            // 89: grep11.WrapKeyRequest
+	(*grep11pb.UnwrapKeyRequest)(nil),          // 90: grep11.UnwrapKeyRequest
+	(*grep11pb.DeriveKeyRequest)(nil),          // 91: grep11.DeriveKeyRequest
+	(*grep11pb.GetMechanismListRequest)(nil),   // 92: grep11.GetMechanismListRequest
+	(*grep11pb.GetMechanismInfoRequest)(nil),   // 93: grep11.GetMechanismInfoRequest
+	(*grep11pb.GetAttributeValueRequest)(nil),  // 94: grep11.GetAttributeValueRequest
+	(*grep11pb.SetAttributeValueRequest)(nil),  // 95: grep11.SetAttributeValueRequest
+	(*grep11pb.LoginRequest)(nil),              // 96: grep11.LoginRequest
+	(*grep11pb.LogoutRequest)(nil),             // 97: grep11.LogoutRequest
+	(*grep11pb.RewrapKeyBlobRequest)(nil),      // 98: grep11.RewrapKeyBlobRequest
+	(*grep11pb.Grep11Error)(nil),               // 99: grep11.Grep11Error
+	(*grep11pb.GenerateRandomResponse)(nil),    // 100: grep11.GenerateRandomResponse
+	(*grep11pb.DigestInitResponse)(nil),        // 101: grep11.DigestInitResponse
+	(*grep11pb.DigestResponse)(nil),            // 102: grep11.DigestResponse
+	(*grep11pb.DigestUpdateResponse)(nil),      // 103: grep11.DigestUpdateResponse
+	(*grep11pb.DigestKeyResponse)(nil),         // 104: grep11.DigestKeyResponse
+	(*grep11pb.DigestFinalResponse)(nil),       // 105: grep11.DigestFinalResponse
+	(*grep11pb.DigestSingleResponse)(nil),      // 106: grep11.DigestSingleResponse
+	(*grep11pb.EncryptInitResponse)(nil),       // 107: grep11.EncryptInitResponse
+	(*grep11pb.DecryptInitResponse)(nil),       // 108: grep11.DecryptInitResponse
+	(*grep11pb.EncryptUpdateResponse)(nil),     // 109: grep11.EncryptUpdateResponse
+	(*grep11pb.DecryptUpdateResponse)(nil),     // 110: grep11.DecryptUpdateResponse
+	(*grep11pb.EncryptResponse)(nil),           // 111: grep11.EncryptResponse
+	(*grep11pb.DecryptResponse)(nil),           // 112: grep11.DecryptResponse
+	(*grep11pb.EncryptFinalResponse)(nil),      // 113: grep11.EncryptFinalResponse
+	(*grep11pb.DecryptFinalResponse)(nil),      // 114: grep11.DecryptFinalResponse
+	(*grep11pb.EncryptSingleResponse)(nil),     // 115: grep11.EncryptSingleResponse
+	(*grep11pb.DecryptSingleResponse)(nil),     // 116: grep11.DecryptSingleResponse
+	(*grep11pb.SignInitResponse)(nil),          // 117: grep11.SignInitResponse
+	(*grep11pb.VerifyInitResponse)(nil),        // 118: grep11.VerifyInitResponse
+	(*grep11pb.SignUpdateResponse)(nil),        // 119: grep11.SignUpdateResponse
+	(*grep11pb.VerifyUpdateResponse)(nil),      // 120: grep11.VerifyUpdateResponse
+	(*grep11pb.SignFinalResponse)(nil),         // 121: grep11.SignFinalResponse
+	(*grep11pb.VerifyFinalResponse)(nil),       // 122: grep11.VerifyFinalResponse
+	(*grep11pb.SignResponse)(nil),              // 123: grep11.SignResponse
+	(*grep11pb.VerifyResponse)(nil),            // 124: grep11.VerifyResponse
+	(*grep11pb.SignSingleResponse)(nil),        // 125: grep11.SignSingleResponse
+	(*grep11pb.VerifySingleResponse)(nil),      // 126: grep11.VerifySingleResponse
+	(*grep11pb.ReencryptSingleResponse)(nil),   // 127: grep11.ReencryptSingleResponse
+	(*grep11pb.GenerateKeyResponse)(nil),       // 128: grep11.GenerateKeyResponse
+	(*grep11pb.GenerateKeyPairResponse)(nil),   // 129: grep11.GenerateKeyPairResponse
+	(*grep11pb.WrapKeyResponse)(nil),           // 130: grep11.WrapKeyResponse
+	(*grep11pb.UnwrapKeyResponse)(nil),         // 131: grep11.UnwrapKeyResponse
+	(*grep11pb.DeriveKeyResponse)(nil),         // 132: grep11.DeriveKeyResponse
+	(*grep11pb.GetMechanismListResponse)(nil),  // 133: grep11.GetMechanismListResponse
+	(*grep11pb.GetMechanismInfoResponse)(nil),  // 134: grep11.GetMechanismInfoResponse
+	(*grep11pb.GetAttributeValueResponse)(nil), // 135: grep11.GetAttributeValueResponse
+	(*grep11pb.SetAttributeValueResponse)(nil), // 136: grep11.SetAttributeValueResponse
+	(*grep11pb.LoginResponse)(nil),             // 137: grep11.LoginResponse
+	(*grep11pb.LogoutResponse)(nil),            // 138: grep11.LogoutResponse
+	(*grep11pb.RewrapKeyBlobResponse)(nil),     // 139: grep11.RewrapKeyBlobResponse
+	(*grep11pb.MechanismInfo)(nil),             // 140: grep11.MechanismInfo
+	(*grep11pb.RSAOAEPParm)(nil),               // 141: grep11.RSAOAEPParm
+	(*grep11pb.AttributeValue)(nil),            // 142: grep11.AttributeValue
 }
 var file_ext_proto_depIdxs = []int32{
-	50,  // 0: grep11.ext.v1.Request.generate_random:type_name -> grep11.GenerateRandomRequest
-	51,  // 1: grep11.ext.v1.Request.digest_init:type_name -> grep11.DigestInitRequest
-	52,  // 2: grep11.ext.v1.Request.digest:type_name -> grep11.DigestRequest
-	53,  // 3: grep11.ext.v1.Request.digest_update:type_name -> grep11.DigestUpdateRequest
-	54,  // 4: grep11.ext.v1.Request.digest_key:type_name -> grep11.DigestKeyRequest
-	55,  // 5: grep11.ext.v1.Request.digest_final:type_name -> grep11.DigestFinalRequest
-	56,  // 6: grep11.ext.v1.Request.digest_single:type_name -> grep11.DigestSingleRequest
-	57,  // 7: grep11.ext.v1.Request.encrypt_init:type_name -> grep11.EncryptInitRequest
-	58,  // 8: grep11.ext.v1.Request.decrypt_init:type_name -> grep11.DecryptInitRequest
-	59,  // 9: grep11.ext.v1.Request.encrypt_update:type_name -> grep11.EncryptUpdateRequest
-	60,  // 10: grep11.ext.v1.Request.decrypt_update:type_name -> grep11.DecryptUpdateRequest
-	61,  // 11: grep11.ext.v1.Request.encrypt:type_name -> grep11.EncryptRequest
-	62,  // 12: grep11.ext.v1.Request.decrypt:type_name -> grep11.DecryptRequest
-	63,  // 13: grep11.ext.v1.Request.encrypt_final:type_name -> grep11.EncryptFinalRequest
-	64,  // 14: grep11.ext.v1.Request.decrypt_final:type_name -> grep11.DecryptFinalRequest
-	65,  // 15: grep11.ext.v1.Request.encrypt_single:type_name -> grep11.EncryptSingleRequest
-	66,  // 16: grep11.ext.v1.Request.decrypt_single:type_name -> grep11.DecryptSingleRequest
-	67,  // 17: grep11.ext.v1.Request.sign_init:type_name -> grep11.SignInitRequest
-	68,  // 18: grep11.ext.v1.Request.verify_init:type_name -> grep11.VerifyInitRequest
-	69,  // 19: grep11.ext.v1.Request.sign_update:type_name -> grep11.SignUpdateRequest
-	70,  // 20: grep11.ext.v1.Request.verify_update:type_name -> grep11.VerifyUpdateRequest
-	71,  // 21: grep11.ext.v1.Request.sign_final:type_name -> grep11.SignFinalRequest
-	72,  // 22: grep11.ext.v1.Request.verify_final:type_name -> grep11.VerifyFinalRequest
-	73,  // 23: grep11.ext.v1.Request.sign:type_name -> grep11.SignRequest
-	74,  // 24: grep11.ext.v1.Request.verify:type_name -> grep11.VerifyRequest
-	75,  // 25: grep11.ext.v1.Request.sign_single:type_name -> grep11.SignSingleRequest
-	76,  // 26: grep11.ext.v1.Request.verify_single:type_name -> grep11.VerifySingleRequest
-	77,  // 27: grep11.ext.v1.Request.reencrypt_single:type_name -> grep11.ReencryptSingleRequest
-	78,  // 28: grep11.ext.v1.Request.generate_key:type_name -> grep11.GenerateKeyRequest
-	79,  // 29: grep11.ext.v1.Request.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
-	80,  // 30: grep11.ext.v1.Request.wrap_key:type_name -> grep11.WrapKeyRequest
-	81,  // 31: grep11.ext.v1.Request.unwrap_key:type_name -> grep11.UnwrapKeyRequest
-	82,  // 32: grep11.ext.v1.Request.derive_key:type_name -> grep11.DeriveKeyRequest
-	83,  // 33: grep11.ext.v1.Request.get_mechanism_list:type_name -> grep11.GetMechanismListRequest
-	84,  // 34: grep11.ext.v1.Request.get_mechanism_info:type_name -> grep11.GetMechanismInfoRequest
-	85,  // 35: grep11.ext.v1.Request.get_attribute_value:type_name -> grep11.GetAttributeValueRequest
-	86,  // 36: grep11.ext.v1.Request.set_attribute_value:type_name -> grep11.SetAttributeValueRequest
-	87,  // 37: grep11.ext.v1.Request.login:type_name -> grep11.LoginRequest
-	88,  // 38: grep11.ext.v1.Request.logout:type_name -> grep11.LogoutRequest
-	89,  // 39: grep11.ext.v1.Request.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobRequest
+	59,  // 0: grep11.ext.v1.Request.generate_random:type_name -> grep11.GenerateRandomRequest
+	60,  // 1: grep11.ext.v1.Request.digest_init:type_name -> grep11.DigestInitRequest
+	61,  // 2: grep11.ext.v1.Request.digest:type_name -> grep11.DigestRequest
+	62,  // 3: grep11.ext.v1.Request.digest_update:type_name -> grep11.DigestUpdateRequest
+	63,  // 4: grep11.ext.v1.Request.digest_key:type_name -> grep11.DigestKeyRequest
+	64,  // 5: grep11.ext.v1.Request.digest_final:type_name -> grep11.DigestFinalRequest
+	65,  // 6: grep11.ext.v1.Request.digest_single:type_name -> grep11.DigestSingleRequest
+	66,  // 7: grep11.ext.v1.Request.encrypt_init:type_name -> grep11.EncryptInitRequest
+	67,  // 8: grep11.ext.v1.Request.decrypt_init:type_name -> grep11.DecryptInitRequest
+	68,  // 9: grep11.ext.v1.Request.encrypt_update:type_name -> grep11.EncryptUpdateRequest
+	69,  // 10: grep11.ext.v1.Request.decrypt_update:type_name -> grep11.DecryptUpdateRequest
+	70,  // 11: grep11.ext.v1.Request.encrypt:type_name -> grep11.EncryptRequest
+	71,  // 12: grep11.ext.v1.Request.decrypt:type_name -> grep11.DecryptRequest
+	72,  // 13: grep11.ext.v1.Request.encrypt_final:type_name -> grep11.EncryptFinalRequest
+	73,  // 14: grep11.ext.v1.Request.decrypt_final:type_name -> grep11.DecryptFinalRequest
+	74,  // 15: grep11.ext.v1.Request.encrypt_single:type_name -> grep11.EncryptSingleRequest
+	75,  // 16: grep11.ext.v1.Request.decrypt_single:type_name -> grep11.DecryptSingleRequest
+	76,  // 17: grep11.ext.v1.Request.sign_init:type_name -> grep11.SignInitRequest
+	77,  // 18: grep11.ext.v1.Request.verify_init:type_name -> grep11.VerifyInitRequest
+	78,  // 19: grep11.ext.v1.Request.sign_update:type_name -> grep11.SignUpdateRequest
+	79,  // 20: grep11.ext.v1.Request.verify_update:type_name -> grep11.VerifyUpdateRequest
+	80,  // 21: grep11.ext.v1.Request.sign_final:type_name -> grep11.SignFinalRequest
+	81,  // 22: grep11.ext.v1.Request.verify_final:type_name -> grep11.VerifyFinalRequest
+	82,  // 23: grep11.ext.v1.Request.sign:type_name -> grep11.SignRequest
+	83,  // 24: grep11.ext.v1.Request.verify:type_name -> grep11.VerifyRequest
+	84,  // 25: grep11.ext.v1.Request.sign_single:type_name -> grep11.SignSingleRequest
+	85,  // 26: grep11.ext.v1.Request.verify_single:type_name -> grep11.VerifySingleRequest
+	86,  // 27: grep11.ext.v1.Request.reencrypt_single:type_name -> grep11.ReencryptSingleRequest
+	87,  // 28: grep11.ext.v1.Request.generate_key:type_name -> grep11.GenerateKeyRequest
+	88,  // 29: grep11.ext.v1.Request.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
+	89,  // 30: grep11.ext.v1.Request.wrap_key:type_name -> grep11.WrapKeyRequest
+	90,  // 31: grep11.ext.v1.Request.unwrap_key:type_name -> grep11.UnwrapKeyRequest
+	91,  // 32: grep11.ext.v1.Request.derive_key:type_name -> grep11.DeriveKeyRequest
+	92,  // 33: grep11.ext.v1.Request.get_mechanism_list:type_name -> grep11.GetMechanismListRequest
+	93,  // 34: grep11.ext.v1.Request.get_mechanism_info:type_name -> grep11.GetMechanismInfoRequest
+	94,  // 35: grep11.ext.v1.Request.get_attribute_value:type_name -> grep11.GetAttributeValueRequest
+	95,  // 36: grep11.ext.v1.Request.set_attribute_value:type_name -> grep11.SetAttributeValueRequest
+	96,  // 37: grep11.ext.v1.Request.login:type_name -> grep11.LoginRequest
+	97,  // 38: grep11.ext.v1.Request.logout:type_name -> grep11.LogoutRequest
+	98,  // 39: grep11.ext.v1.Request.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobRequest
 	3,   // 40: grep11.ext.v1.Request.list_tokens:type_name -> grep11.ext.v1.ListTokensRequest
 	5,   // 41: grep11.ext.v1.Request.init_token:type_name -> grep11.ext.v1.InitTokenRequest
 	7,   // 42: grep11.ext.v1.Request.delete_token:type_name -> grep11.ext.v1.DeleteTokenRequest
@@ -4954,47 +5589,47 @@ var file_ext_proto_depIdxs = []int32{
 	30,  // 53: grep11.ext.v1.Request.copy_object:type_name -> grep11.ext.v1.CopyObjectRequest
 	31,  // 54: grep11.ext.v1.Request.destroy_object:type_name -> grep11.ext.v1.DestroyObjectRequest
 	33,  // 55: grep11.ext.v1.Request.make_key:type_name -> grep11.ext.v1.MakeKeyRequest
-	90,  // 56: grep11.ext.v1.Response.error:type_name -> grep11.Grep11Error
-	91,  // 57: grep11.ext.v1.Response.generate_random:type_name -> grep11.GenerateRandomResponse
-	92,  // 58: grep11.ext.v1.Response.digest_init:type_name -> grep11.DigestInitResponse
-	93,  // 59: grep11.ext.v1.Response.digest:type_name -> grep11.DigestResponse
-	94,  // 60: grep11.ext.v1.Response.digest_update:type_name -> grep11.DigestUpdateResponse
-	95,  // 61: grep11.ext.v1.Response.digest_key:type_name -> grep11.DigestKeyResponse
-	96,  // 62: grep11.ext.v1.Response.digest_final:type_name -> grep11.DigestFinalResponse
-	97,  // 63: grep11.ext.v1.Response.digest_single:type_name -> grep11.DigestSingleResponse
-	98,  // 64: grep11.ext.v1.Response.encrypt_init:type_name -> grep11.EncryptInitResponse
-	99,  // 65: grep11.ext.v1.Response.decrypt_init:type_name -> grep11.DecryptInitResponse
-	100, // 66: grep11.ext.v1.Response.encrypt_update:type_name -> grep11.EncryptUpdateResponse
-	101, // 67: grep11.ext.v1.Response.decrypt_update:type_name -> grep11.DecryptUpdateResponse
-	102, // 68: grep11.ext.v1.Response.encrypt:type_name -> grep11.EncryptResponse
-	103, // 69: grep11.ext.v1.Response.decrypt:type_name -> grep11.DecryptResponse
-	104, // 70: grep11.ext.v1.Response.encrypt_final:type_name -> grep11.EncryptFinalResponse
-	105, // 71: grep11.ext.v1.Response.decrypt_final:type_name -> grep11.DecryptFinalResponse
-	106, // 72: grep11.ext.v1.Response.encrypt_single:type_name -> grep11.EncryptSingleResponse
-	107, // 73: grep11.ext.v1.Response.decrypt_single:type_name -> grep11.DecryptSingleResponse
-	108, // 74: grep11.ext.v1.Response.sign_init:type_name -> grep11.SignInitResponse
-	109, // 75: grep11.ext.v1.Response.verify_init:type_name -> grep11.VerifyInitResponse
-	110, // 76: grep11.ext.v1.Response.sign_update:type_name -> grep11.SignUpdateResponse
-	111, // 77: grep11.ext.v1.Response.verify_update:type_name -> grep11.VerifyUpdateResponse
-	112, // 78: grep11.ext.v1.Response.sign_final:type_name -> grep11.SignFinalResponse
-	113, // 79: grep11.ext.v1.Response.verify_final:type_name -> grep11.VerifyFinalResponse
-	114, // 80: grep11.ext.v1.Response.sign:type_name -> grep11.SignResponse
-	115, // 81: grep11.ext.v1.Response.verify:type_name -> grep11.VerifyResponse
-	116, // 82: grep11.ext.v1.Response.sign_single:type_name -> grep11.SignSingleResponse
-	117, // 83: grep11.ext.v1.Response.verify_single:type_name -> grep11.VerifySingleResponse
-	118, // 84: grep11.ext.v1.Response.reencrypt_single:type_name -> grep11.ReencryptSingleResponse
-	119, // 85: grep11.ext.v1.Response.generate_key:type_name -> grep11.GenerateKeyResponse
-	120, // 86: grep11.ext.v1.Response.generate_key_pair:type_name -> grep11.GenerateKeyPairResponse
-	121, // 87: grep11.ext.v1.Response.wrap_key:type_name -> grep11.WrapKeyResponse
-	122, // 88: grep11.ext.v1.Response.unwrap_key:type_name -> grep11.UnwrapKeyResponse
-	123, // 89: grep11.ext.v1.Response.derive_key:type_name -> grep11.DeriveKeyResponse
-	124, // 90: grep11.ext.v1.Response.get_mechanism_list:type_name -> grep11.GetMechanismListResponse
-	125, // 91: grep11.ext.v1.Response.get_mechanism_info:type_name -> grep11.GetMechanismInfoResponse
-	126, // 92: grep11.ext.v1.Response.get_attribute_value:type_name -> grep11.GetAttributeValueResponse
-	127, // 93: grep11.ext.v1.Response.set_attribute_value:type_name -> grep11.SetAttributeValueResponse
-	128, // 94: grep11.ext.v1.Response.login:type_name -> grep11.LoginResponse
-	129, // 95: grep11.ext.v1.Response.logout:type_name -> grep11.LogoutResponse
-	130, // 96: grep11.ext.v1.Response.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobResponse
+	99,  // 56: grep11.ext.v1.Response.error:type_name -> grep11.Grep11Error
+	100, // 57: grep11.ext.v1.Response.generate_random:type_name -> grep11.GenerateRandomResponse
+	101, // 58: grep11.ext.v1.Response.digest_init:type_name -> grep11.DigestInitResponse
+	102, // 59: grep11.ext.v1.Response.digest:type_name -> grep11.DigestResponse
+	103, // 60: grep11.ext.v1.Response.digest_update:type_name -> grep11.DigestUpdateResponse
+	104, // 61: grep11.ext.v1.Response.digest_key:type_name -> grep11.DigestKeyResponse
+	105, // 62: grep11.ext.v1.Response.digest_final:type_name -> grep11.DigestFinalResponse
+	106, // 63: grep11.ext.v1.Response.digest_single:type_name -> grep11.DigestSingleResponse
+	107, // 64: grep11.ext.v1.Response.encrypt_init:type_name -> grep11.EncryptInitResponse
+	108, // 65: grep11.ext.v1.Response.decrypt_init:type_name -> grep11.DecryptInitResponse
+	109, // 66: grep11.ext.v1.Response.encrypt_update:type_name -> grep11.EncryptUpdateResponse
+	110, // 67: grep11.ext.v1.Response.decrypt_update:type_name -> grep11.DecryptUpdateResponse
+	111, // 68: grep11.ext.v1.Response.encrypt:type_name -> grep11.EncryptResponse
+	112, // 69: grep11.ext.v1.Response.decrypt:type_name -> grep11.DecryptResponse
+	113, // 70: grep11.ext.v1.Response.encrypt_final:type_name -> grep11.EncryptFinalResponse
+	114, // 71: grep11.ext.v1.Response.decrypt_final:type_name -> grep11.DecryptFinalResponse
+	115, // 72: grep11.ext.v1.Response.encrypt_single:type_name -> grep11.EncryptSingleResponse
+	116, // 73: grep11.ext.v1.Response.decrypt_single:type_name -> grep11.DecryptSingleResponse
+	117, // 74: grep11.ext.v1.Response.sign_init:type_name -> grep11.SignInitResponse
+	118, // 75: grep11.ext.v1.Response.verify_init:type_name -> grep11.VerifyInitResponse
+	119, // 76: grep11.ext.v1.Response.sign_update:type_name -> grep11.SignUpdateResponse
+	120, // 77: grep11.ext.v1.Response.verify_update:type_name -> grep11.VerifyUpdateResponse
+	121, // 78: grep11.ext.v1.Response.sign_final:type_name -> grep11.SignFinalResponse
+	122, // 79: grep11.ext.v1.Response.verify_final:type_name -> grep11.VerifyFinalResponse
+	123, // 80: grep11.ext.v1.Response.sign:type_name -> grep11.SignResponse
+	124, // 81: grep11.ext.v1.Response.verify:type_name -> grep11.VerifyResponse
+	125, // 82: grep11.ext.v1.Response.sign_single:type_name -> grep11.SignSingleResponse
+	126, // 83: grep11.ext.v1.Response.verify_single:type_name -> grep11.VerifySingleResponse
+	127, // 84: grep11.ext.v1.Response.reencrypt_single:type_name -> grep11.ReencryptSingleResponse
+	128, // 85: grep11.ext.v1.Response.generate_key:type_name -> grep11.GenerateKeyResponse
+	129, // 86: grep11.ext.v1.Response.generate_key_pair:type_name -> grep11.GenerateKeyPairResponse
+	130, // 87: grep11.ext.v1.Response.wrap_key:type_name -> grep11.WrapKeyResponse
+	131, // 88: grep11.ext.v1.Response.unwrap_key:type_name -> grep11.UnwrapKeyResponse
+	132, // 89: grep11.ext.v1.Response.derive_key:type_name -> grep11.DeriveKeyResponse
+	133, // 90: grep11.ext.v1.Response.get_mechanism_list:type_name -> grep11.GetMechanismListResponse
+	134, // 91: grep11.ext.v1.Response.get_mechanism_info:type_name -> grep11.GetMechanismInfoResponse
+	135, // 92: grep11.ext.v1.Response.get_attribute_value:type_name -> grep11.GetAttributeValueResponse
+	136, // 93: grep11.ext.v1.Response.set_attribute_value:type_name -> grep11.SetAttributeValueResponse
+	137, // 94: grep11.ext.v1.Response.login:type_name -> grep11.LoginResponse
+	138, // 95: grep11.ext.v1.Response.logout:type_name -> grep11.LogoutResponse
+	139, // 96: grep11.ext.v1.Response.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobResponse
 	4,   // 97: grep11.ext.v1.Response.list_tokens:type_name -> grep11.ext.v1.ListTokensResponse
 	6,   // 98: grep11.ext.v1.Response.init_token:type_name -> grep11.ext.v1.InitTokenResponse
 	8,   // 99: grep11.ext.v1.Response.delete_token:type_name -> grep11.ext.v1.DeleteTokenResponse
@@ -5015,73 +5650,75 @@ var file_ext_proto_depIdxs = []int32{
 	2,   // 114: grep11.ext.v1.InitTokenResponse.token:type_name -> grep11.ext.v1.TokenInfo
 	21,  // 115: grep11.ext.v1.GetServiceResponse.mechanisms:type_name -> grep11.ext.v1.MechanismDetail
 	22,  // 116: grep11.ext.v1.GetServiceResponse.units:type_name -> grep11.ext.v1.UnitStatus
-	131, // 117: grep11.ext.v1.MechanismDetail.info:type_name -> grep11.MechanismInfo
-	43,  // 118: grep11.ext.v1.Object.attributes:type_name -> grep11.ext.v1.Object.AttributesEntry
-	44,  // 119: grep11.ext.v1.CreateObjectRequest.attributes:type_name -> grep11.ext.v1.CreateObjectRequest.AttributesEntry
+	140, // 117: grep11.ext.v1.MechanismDetail.info:type_name -> grep11.MechanismInfo
+	51,  // 118: grep11.ext.v1.Object.attributes:type_name -> grep11.ext.v1.Object.AttributesEntry
+	52,  // 119: grep11.ext.v1.CreateObjectRequest.attributes:type_name -> grep11.ext.v1.CreateObjectRequest.AttributesEntry
 	23,  // 120: grep11.ext.v1.ObjectResponse.object:type_name -> grep11.ext.v1.Object
-	45,  // 121: grep11.ext.v1.FindObjectsRequest.template:type_name -> grep11.ext.v1.FindObjectsRequest.TemplateEntry
+	53,  // 121: grep11.ext.v1.FindObjectsRequest.template:type_name -> grep11.ext.v1.FindObjectsRequest.TemplateEntry
 	23,  // 122: grep11.ext.v1.FindObjectsResponse.objects:type_name -> grep11.ext.v1.Object
-	46,  // 123: grep11.ext.v1.SetAttributesRequest.attributes:type_name -> grep11.ext.v1.SetAttributesRequest.AttributesEntry
-	47,  // 124: grep11.ext.v1.CopyObjectRequest.source:type_name -> grep11.ext.v1.CopyObjectRequest.SourceEntry
-	48,  // 125: grep11.ext.v1.CopyObjectRequest.attributes:type_name -> grep11.ext.v1.CopyObjectRequest.AttributesEntry
-	78,  // 126: grep11.ext.v1.MakeKeyRequest.generate_key:type_name -> grep11.GenerateKeyRequest
-	79,  // 127: grep11.ext.v1.MakeKeyRequest.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
-	81,  // 128: grep11.ext.v1.MakeKeyRequest.unwrap_key:type_name -> grep11.UnwrapKeyRequest
-	82,  // 129: grep11.ext.v1.MakeKeyRequest.derive_key:type_name -> grep11.DeriveKeyRequest
+	54,  // 123: grep11.ext.v1.SetAttributesRequest.attributes:type_name -> grep11.ext.v1.SetAttributesRequest.AttributesEntry
+	55,  // 124: grep11.ext.v1.CopyObjectRequest.source:type_name -> grep11.ext.v1.CopyObjectRequest.SourceEntry
+	56,  // 125: grep11.ext.v1.CopyObjectRequest.attributes:type_name -> grep11.ext.v1.CopyObjectRequest.AttributesEntry
+	87,  // 126: grep11.ext.v1.MakeKeyRequest.generate_key:type_name -> grep11.GenerateKeyRequest
+	88,  // 127: grep11.ext.v1.MakeKeyRequest.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
+	90,  // 128: grep11.ext.v1.MakeKeyRequest.unwrap_key:type_name -> grep11.UnwrapKeyRequest
+	91,  // 129: grep11.ext.v1.MakeKeyRequest.derive_key:type_name -> grep11.DeriveKeyRequest
 	23,  // 130: grep11.ext.v1.MakeKeyResponse.objects:type_name -> grep11.ext.v1.Object
-	49,  // 131: grep11.ext.v1.Template.attributes:type_name -> grep11.ext.v1.Template.AttributesEntry
+	57,  // 131: grep11.ext.v1.Template.attributes:type_name -> grep11.ext.v1.Template.AttributesEntry
 	37,  // 132: grep11.ext.v1.StoreRecord.tokens:type_name -> grep11.ext.v1.StoreToken
 	39,  // 133: grep11.ext.v1.StoreRecord.objects:type_name -> grep11.ext.v1.StoreObject
 	2,   // 134: grep11.ext.v1.StoreToken.info:type_name -> grep11.ext.v1.TokenInfo
 	38,  // 135: grep11.ext.v1.StoreToken.so_pin:type_name -> grep11.ext.v1.StorePin
 	38,  // 136: grep11.ext.v1.StoreToken.user_pin:type_name -> grep11.ext.v1.StorePin
 	23,  // 137: grep11.ext.v1.StoreObject.object:type_name -> grep11.ext.v1.Object
-	132, // 138: grep11.ext.v1.Object.AttributesEntry.value:type_name -> grep11.AttributeValue
-	132, // 139: grep11.ext.v1.CreateObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	132, // 140: grep11.ext.v1.FindObjectsRequest.TemplateEntry.value:type_name -> grep11.AttributeValue
-	132, // 141: grep11.ext.v1.SetAttributesRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	132, // 142: grep11.ext.v1.CopyObjectRequest.SourceEntry.value:type_name -> grep11.AttributeValue
-	132, // 143: grep11.ext.v1.CopyObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	132, // 144: grep11.ext.v1.Template.AttributesEntry.value:type_name -> grep11.AttributeValue
-	0,   // 145: grep11.ext.v1.Session.Exchange:input_type -> grep11.ext.v1.Request
-	3,   // 146: grep11.ext.v1.Token.ListTokens:input_type -> grep11.ext.v1.ListTokensRequest
-	5,   // 147: grep11.ext.v1.Token.InitToken:input_type -> grep11.ext.v1.InitTokenRequest
-	7,   // 148: grep11.ext.v1.Token.DeleteToken:input_type -> grep11.ext.v1.DeleteTokenRequest
-	9,   // 149: grep11.ext.v1.Token.InitPin:input_type -> grep11.ext.v1.InitPinRequest
-	11,  // 150: grep11.ext.v1.Token.SetPin:input_type -> grep11.ext.v1.SetPinRequest
-	13,  // 151: grep11.ext.v1.Token.OpenLogin:input_type -> grep11.ext.v1.OpenLoginRequest
-	15,  // 152: grep11.ext.v1.Token.RenewLogin:input_type -> grep11.ext.v1.RenewLoginRequest
-	17,  // 153: grep11.ext.v1.Token.CloseLogin:input_type -> grep11.ext.v1.CloseLoginRequest
-	19,  // 154: grep11.ext.v1.Token.GetService:input_type -> grep11.ext.v1.GetServiceRequest
-	24,  // 155: grep11.ext.v1.KeyStore.CreateObject:input_type -> grep11.ext.v1.CreateObjectRequest
-	26,  // 156: grep11.ext.v1.KeyStore.FindObjects:input_type -> grep11.ext.v1.FindObjectsRequest
-	28,  // 157: grep11.ext.v1.KeyStore.GetObject:input_type -> grep11.ext.v1.GetObjectRequest
-	29,  // 158: grep11.ext.v1.KeyStore.SetAttributes:input_type -> grep11.ext.v1.SetAttributesRequest
-	30,  // 159: grep11.ext.v1.KeyStore.CopyObject:input_type -> grep11.ext.v1.CopyObjectRequest
-	31,  // 160: grep11.ext.v1.KeyStore.DestroyObject:input_type -> grep11.ext.v1.DestroyObjectRequest
-	33,  // 161: grep11.ext.v1.KeyStore.MakeKey:input_type -> grep11.ext.v1.MakeKeyRequest
-	1,   // 162: grep11.ext.v1.Session.Exchange:output_type -> grep11.ext.v1.Response
-	4,   // 163: grep11.ext.v1.Token.ListTokens:output_type -> grep11.ext.v1.ListTokensResponse
-	6,   // 164: grep11.ext.v1.Token.InitToken:output_type -> grep11.ext.v1.InitTokenResponse
-	8,   // 165: grep11.ext.v1.Token.DeleteToken:output_type -> grep11.ext.v1.DeleteTokenResponse
-	10,  // 166: grep11.ext.v1.Token.InitPin:output_type -> grep11.ext.v1.InitPinResponse
-	12,  // 167: grep11.ext.v1.Token.SetPin:output_type -> grep11.ext.v1.SetPinResponse
-	14,  // 168: grep11.ext.v1.Token.OpenLogin:output_type -> grep11.ext.v1.OpenLoginResponse
-	16,  // 169: grep11.ext.v1.Token.RenewLogin:output_type -> grep11.ext.v1.RenewLoginResponse
-	18,  // 170: grep11.ext.v1.Token.CloseLogin:output_type -> grep11.ext.v1.CloseLoginResponse
-	20,  // 171: grep11.ext.v1.Token.GetService:output_type -> grep11.ext.v1.GetServiceResponse
-	25,  // 172: grep11.ext.v1.KeyStore.CreateObject:output_type -> grep11.ext.v1.ObjectResponse
-	27,  // 173: grep11.ext.v1.KeyStore.FindObjects:output_type -> grep11.ext.v1.FindObjectsResponse
-	25,  // 174: grep11.ext.v1.KeyStore.GetObject:output_type -> grep11.ext.v1.ObjectResponse
-	25,  // 175: grep11.ext.v1.KeyStore.SetAttributes:output_type -> grep11.ext.v1.ObjectResponse
-	25,  // 176: grep11.ext.v1.KeyStore.CopyObject:output_type -> grep11.ext.v1.ObjectResponse
-	32,  // 177: grep11.ext.v1.KeyStore.DestroyObject:output_type -> grep11.ext.v1.DestroyObjectResponse
-	34,  // 178: grep11.ext.v1.KeyStore.MakeKey:output_type -> grep11.ext.v1.MakeKeyResponse
-	162, // [162:179] is the sub-list for method output_type
-	145, // [145:162] is the sub-list for method input_type
-	145, // [145:145] is the sub-list for extension type_name
-	145, // [145:145] is the sub-list for extension extendee
-	0,   // [0:145] is the sub-list for field type_name
+	58,  // 138: grep11.ext.v1.KDF108Parameter.data:type_name -> grep11.ext.v1.KDF108Parameter.Data
+	141, // 139: grep11.ext.v1.RSAAESParameter.oaep:type_name -> grep11.RSAOAEPParm
+	142, // 140: grep11.ext.v1.Object.AttributesEntry.value:type_name -> grep11.AttributeValue
+	142, // 141: grep11.ext.v1.CreateObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	142, // 142: grep11.ext.v1.FindObjectsRequest.TemplateEntry.value:type_name -> grep11.AttributeValue
+	142, // 143: grep11.ext.v1.SetAttributesRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	142, // 144: grep11.ext.v1.CopyObjectRequest.SourceEntry.value:type_name -> grep11.AttributeValue
+	142, // 145: grep11.ext.v1.CopyObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	142, // 146: grep11.ext.v1.Template.AttributesEntry.value:type_name -> grep11.AttributeValue
+	0,   // 147: grep11.ext.v1.Session.Exchange:input_type -> grep11.ext.v1.Request
+	3,   // 148: grep11.ext.v1.Token.ListTokens:input_type -> grep11.ext.v1.ListTokensRequest
+	5,   // 149: grep11.ext.v1.Token.InitToken:input_type -> grep11.ext.v1.InitTokenRequest
+	7,   // 150: grep11.ext.v1.Token.DeleteToken:input_type -> grep11.ext.v1.DeleteTokenRequest
+	9,   // 151: grep11.ext.v1.Token.InitPin:input_type -> grep11.ext.v1.InitPinRequest
+	11,  // 152: grep11.ext.v1.Token.SetPin:input_type -> grep11.ext.v1.SetPinRequest
+	13,  // 153: grep11.ext.v1.Token.OpenLogin:input_type -> grep11.ext.v1.OpenLoginRequest
+	15,  // 154: grep11.ext.v1.Token.RenewLogin:input_type -> grep11.ext.v1.RenewLoginRequest
+	17,  // 155: grep11.ext.v1.Token.CloseLogin:input_type -> grep11.ext.v1.CloseLoginRequest
+	19,  // 156: grep11.ext.v1.Token.GetService:input_type -> grep11.ext.v1.GetServiceRequest
+	24,  // 157: grep11.ext.v1.KeyStore.CreateObject:input_type -> grep11.ext.v1.CreateObjectRequest
+	26,  // 158: grep11.ext.v1.KeyStore.FindObjects:input_type -> grep11.ext.v1.FindObjectsRequest
+	28,  // 159: grep11.ext.v1.KeyStore.GetObject:input_type -> grep11.ext.v1.GetObjectRequest
+	29,  // 160: grep11.ext.v1.KeyStore.SetAttributes:input_type -> grep11.ext.v1.SetAttributesRequest
+	30,  // 161: grep11.ext.v1.KeyStore.CopyObject:input_type -> grep11.ext.v1.CopyObjectRequest
+	31,  // 162: grep11.ext.v1.KeyStore.DestroyObject:input_type -> grep11.ext.v1.DestroyObjectRequest
+	33,  // 163: grep11.ext.v1.KeyStore.MakeKey:input_type -> grep11.ext.v1.MakeKeyRequest
+	1,   // 164: grep11.ext.v1.Session.Exchange:output_type -> grep11.ext.v1.Response
+	4,   // 165: grep11.ext.v1.Token.ListTokens:output_type -> grep11.ext.v1.ListTokensResponse
+	6,   // 166: grep11.ext.v1.Token.InitToken:output_type -> grep11.ext.v1.InitTokenResponse
+	8,   // 167: grep11.ext.v1.Token.DeleteToken:output_type -> grep11.ext.v1.DeleteTokenResponse
+	10,  // 168: grep11.ext.v1.Token.InitPin:output_type -> grep11.ext.v1.InitPinResponse
+	12,  // 169: grep11.ext.v1.Token.SetPin:output_type -> grep11.ext.v1.SetPinResponse
+	14,  // 170: grep11.ext.v1.Token.OpenLogin:output_type -> grep11.ext.v1.OpenLoginResponse
+	16,  // 171: grep11.ext.v1.Token.RenewLogin:output_type -> grep11.ext.v1.RenewLoginResponse
+	18,  // 172: grep11.ext.v1.Token.CloseLogin:output_type -> grep11.ext.v1.CloseLoginResponse
+	20,  // 173: grep11.ext.v1.Token.GetService:output_type -> grep11.ext.v1.GetServiceResponse
+	25,  // 174: grep11.ext.v1.KeyStore.CreateObject:output_type -> grep11.ext.v1.ObjectResponse
+	27,  // 175: grep11.ext.v1.KeyStore.FindObjects:output_type -> grep11.ext.v1.FindObjectsResponse
+	25,  // 176: grep11.ext.v1.KeyStore.GetObject:output_type -> grep11.ext.v1.ObjectResponse
+	25,  // 177: grep11.ext.v1.KeyStore.SetAttributes:output_type -> grep11.ext.v1.ObjectResponse
+	25,  // 178: grep11.ext.v1.KeyStore.CopyObject:output_type -> grep11.ext.v1.ObjectResponse
+	32,  // 179: grep11.ext.v1.KeyStore.DestroyObject:output_type -> grep11.ext.v1.DestroyObjectResponse
+	34,  // 180: grep11.ext.v1.KeyStore.MakeKey:output_type -> grep11.ext.v1.MakeKeyResponse
+	164, // [164:181] is the sub-list for method output_type
+	147, // [147:164] is the sub-list for method input_type
+	147, // [147:147] is the sub-list for extension type_name
+	147, // [147:147] is the sub-list for extension extendee
+	0,   // [0:147] is the sub-list for field type_name
 }
 
 func init() { file_ext_proto_init() }
@@ -5218,7 +5855,7 @@ func file_ext_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ext_proto_rawDesc), len(file_ext_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   50,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -33,6 +33,20 @@ var params = map[mech.ParamKind]param{
 	mech.ParamGCM:       extension(encodeGCM, decodeGCM, false),
 	mech.ParamEdDSA:     extension(encodeEdDSA, decodeEdDSA, true),
 	mech.ParamKeyWrapIV: {encodeIV, decodeIV, true},
+
+	mech.ParamBTC:         {encodeBTC, decodeBTC, false},
+	mech.ParamECSG:        {encodeECSG, decodeECSG, false},
+	mech.ParamECAGG:       {encodeECAGG, decodeECAGG, false},
+	mech.ParamKyber:       {encodeKyber, decodeKyber, false},
+	mech.ParamCCM:         extension(encodeCCM, decodeCCM, false),
+	mech.ParamChaCha:      extension(encodeChaCha, decodeChaCha, false),
+	mech.ParamHKDF:        extension(encodeHKDF, decodeHKDF, false),
+	mech.ParamPBE:         extension(encodePBE, decodePBE, false),
+	mech.ParamPBKDF2:      extension(encodePBKDF2, decodePBKDF2, false),
+	mech.ParamKDF108:      extension(encodeKDF108, decodeKDF108, false),
+	mech.ParamRSAAES:      extension(encodeRSAAES, decodeRSAAES, false),
+	mech.ParamContext:     extension(encodeContext, decodeContext, true),
+	mech.ParamHashContext: extension(encodeContext, decodeContext, false),
 }
 
 // unlisted mechanisms are not judged here: the unit refuses what it lacks.

@@ -27,6 +27,20 @@ var samples = map[mech.ParamKind]mech.Param{
 	mech.ParamECDH1:     &mech.ECDH1{KDF: ck.CKD_IBM_HYBRID_NULL, Shared: []byte("s"), Public: []byte{4, 1, 2}},
 	mech.ParamEdDSA:     &mech.EdDSA{Prehash: true, Context: []byte("c")},
 	mech.ParamKeyWrapIV: mech.IV(block[:8]),
+
+	mech.ParamBTC:         &mech.BTC{Type: 5, Index: 0x80000001, ChainCode: block, Version: 1},
+	mech.ParamECSG:        &mech.ECSG{Type: mech.ECSGBLS},
+	mech.ParamECAGG:       &mech.ECAGG{Mode: mech.AggregateKeys, PerElement: 4, Elements: block},
+	mech.ParamKyber:       &mech.Kyber{Mode: 2, KDF: ck.CKD_IBM_HYBRID_SHA256_KDF, Prepend: true, CipherText: block, Shared: block[:3], Blob: block[:5]},
+	mech.ParamCCM:         &mech.CCM{DataLen: 9, Nonce: block[:13], AAD: []byte("aad"), MACLen: 8},
+	mech.ParamChaCha:      &mech.ChaCha{Nonce: block[:12], AAD: []byte("aad")},
+	mech.ParamHKDF:        &mech.HKDF{Extract: true, Hash: ck.CKM_SHA256, SaltType: 2, Salt: block, Info: block[:1]},
+	mech.ParamPBE:         &mech.PBE{Password: ck.Secret("p"), Salt: block, Iterations: 2},
+	mech.ParamPBKDF2:      &mech.PBKDF2{PRF: 4, Salt: block, Iterations: 2, Password: ck.Secret("p")},
+	mech.ParamKDF108:      &mech.KDF108{PRF: ck.CKM_AES_CMAC, Data: []mech.KDF108Data{{Type: 1, Bits: 32}, {Type: 4, Bytes: block}}, IV: block},
+	mech.ParamRSAAES:      &mech.RSAAES{Bits: 256, OAEP: mech.OAEP{Hash: ck.CKM_SHA256, MGF: ck.CKG_MGF1_SHA256, Source: 1}},
+	mech.ParamContext:     &mech.SignContext{Hedge: 1, Context: []byte("c")},
+	mech.ParamHashContext: &mech.SignContext{Context: []byte("c"), Hash: ck.CKM_SHA512},
 }
 
 func sampleFor(t *testing.T, row mech.Row) mech.Param {
@@ -112,7 +126,7 @@ func TestDecodeMechanism(t *testing.T) {
 		"CTR needs a whole block":                      {ck.CKM_AES_CTR, paramB([]byte{8, 128}), nil, badParam},
 		"EdDSA's parameter may be absent":              {ck.CKM_EDDSA, noParam, nil, nothing},
 		"an unlisted mechanism passes":                 {ck.CKM_IBM_TRANSPORTKEY, noParam, nil, nothing},
-		"an unlisted mechanism of typed form does not": {ck.CKM_IBM_BTC_DERIVE, btcParm, nil, ck.CKR_MECHANISM_INVALID},
+		"an unlisted mechanism of typed form does not": {ck.CKM_IBM_ETH_DERIVE, btcParm, nil, ck.CKR_MECHANISM_INVALID},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := proto.Clone(row.in).(*grep11pb.Mechanism)

@@ -16,7 +16,7 @@ func (m Mechanism) Check() error {
 		return err
 	}
 	if m.Param == nil {
-		if r.Param == ParamNone || r.Param == ParamEdDSA || r.Param == ParamKeyWrapIV {
+		if r.Param == ParamNone || r.Param == ParamEdDSA || r.Param == ParamKeyWrapIV || r.Param == ParamContext {
 			return nil
 		}
 		return m.badParam("is missing")
@@ -58,7 +58,7 @@ func (m Mechanism) checkValue(r *Row) error {
 			return m.badParam("has no public value")
 		}
 	}
-	return nil
+	return m.checkModern()
 }
 
 // The key-wrap IVs are 8 bytes (RFC 3394) and 4 (RFC 5649).

@@ -31,6 +31,19 @@ const (
 	ParamECDH1
 	ParamEdDSA     // may be absent
 	ParamKeyWrapIV // IV, may be absent
+	ParamBTC
+	ParamECSG
+	ParamECAGG
+	ParamKyber
+	ParamCCM
+	ParamChaCha
+	ParamHKDF
+	ParamPBE
+	ParamPBKDF2
+	ParamKDF108
+	ParamRSAAES
+	ParamContext     // may be absent
+	ParamHashContext // SignContext with a hash
 )
 
 type (

@@ -83,8 +83,13 @@ func (m Mechanism) FinalLen(op Op, keyBytes, held int) int {
 
 // TagLen is the length of an AEAD's tag in bytes, 0 for other mechanisms.
 func (m Mechanism) TagLen() int {
-	if p, ok := m.Param.(*GCM); ok {
+	switch p := m.Param.(type) {
+	case *GCM:
 		return int(p.TagBits+7) / 8
+	case *CCM:
+		return int(p.MACLen)
+	case *ChaCha:
+		return 16
 	}
 	return 0
 }

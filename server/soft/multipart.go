@@ -177,6 +177,12 @@ var paramOf = map[mech.ParamKind]func([]byte) (mech.Param, error){
 	mech.ParamGCM:       fromJSON[*mech.GCM],
 	mech.ParamECDH1:     fromJSON[*mech.ECDH1],
 	mech.ParamEdDSA:     fromJSON[*mech.EdDSA],
+
+	mech.ParamECSG:        fromJSON[*mech.ECSG],
+	mech.ParamCCM:         fromJSON[*mech.CCM],
+	mech.ParamChaCha:      fromJSON[*mech.ChaCha],
+	mech.ParamContext:     fromJSON[*mech.SignContext],
+	mech.ParamHashContext: fromJSON[*mech.SignContext],
 }
 
 func fromJSON[P mech.Param](b []byte) (mech.Param, error) {
