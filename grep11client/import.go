@@ -27,6 +27,7 @@ var importKeyTemplate = ck.Template{
 	ck.Bool(ck.CKA_DECRYPT, false), ck.Bool(ck.CKA_WRAP, false), ck.Bool(ck.CKA_DERIVE, false),
 	ck.Bool(ck.CKA_SIGN, false), ck.Bool(ck.CKA_VERIFY, false),
 	ck.Bool(ck.CKA_SENSITIVE, true), ck.Bool(ck.CKA_EXTRACTABLE, false),
+	ck.Bool(ck.CKA_MODIFIABLE, false), // never to wrap: what it unwraps may be readable
 }
 
 // ImportKey makes a key from its value (C_CreateObject): a public key through

@@ -149,3 +149,22 @@ func TestAllowedMechanisms(t *testing.T) {
 		}
 	}
 }
+
+// A sensitive key does not come back readable through a key that wraps.
+func TestUnwrappingDoesNotOpen(t *testing.T) {
+	u := start(t)
+	kek := u.aes(wrapsKeys...)
+	key := u.aes(leaves)
+	wrapped, err := u.wrap(kek, key)
+	wants(t, "wrapped", err, nil)
+	open := ck.Template{secretClass, aesType, leaves, ck.Bool(ck.CKA_SENSITIVE, false)}
+	_, err = u.unwrap(kek, wrapped, open)
+	wants(t, "readable", err, ck.CKR_TEMPLATE_INCONSISTENT)
+	wants(t, "the right to wrap given up", u.m.SetAttributeValue(t.Context(), u.h, kek, ck.Template{ck.Bool(ck.CKA_WRAP, false)}), nil)
+	_, err = u.unwrap(kek, wrapped, open)
+	wants(t, "still", err, ck.CKR_TEMPLATE_INCONSISTENT)
+	back, err := u.unwrap(kek, wrapped, ck.Template{secretClass, aesType, leaves})
+	wants(t, "sensitive", err, nil)
+	_, err = u.get(back, ck.CKA_VALUE)
+	wants(t, "its value", err, ck.CKR_ATTRIBUTE_SENSITIVE)
+}

@@ -127,12 +127,31 @@ func (u *Unit) UnwrapKey(_ context.Context, m mech.Mechanism, wrapped []byte, ke
 	if err := w.fits(r.class); err != nil {
 		return unit.Key{}, fmt.Errorf("%v: %w", err, ck.CKR_WRAPPED_KEY_INVALID)
 	}
+	if err := w.mayShow(r); err != nil {
+		return unit.Key{}, err
+	}
 	plain, err := w.decrypt(wrapped, r)
 	if err != nil {
 		return unit.Key{}, err
 	}
 	defer clear(plain)
 	return u.imported(r, plain)
+}
+
+// mayShow refuses a known attack: to wrap a sensitive key, and to unwrap it as
+// one whose value may be read. What a key unwraps that can wrap, or may be given
+// that right, may be such a key. What comes under one that never could is known
+// to whoever encrypted it. (RSA keys wrap with their public half, which anybody
+// may bring: against them the means are CKA_WRAP_WITH_TRUSTED and templates.)
+func (w *wrapping) mayShow(r *request) error {
+	shown, err := r.readSensitive(unit.BitExtractable)
+	if err != nil || !shown.Has(unit.BitInsensitive) || w.kek.class != ck.CKO_SECRET_KEY {
+		return err
+	}
+	if w.kek.bits&(unit.BitWrap|unit.BitModifiable) != 0 {
+		return fmt.Errorf("CKA_SENSITIVE false under a key that can wrap: %w", ck.CKR_TEMPLATE_INCONSISTENT)
+	}
+	return nil
 }
 
 // readUnwrap settles class and type: without CLASS a key is secret if its type
