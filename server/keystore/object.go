@@ -134,8 +134,9 @@ func (s *Store) Create(ctx context.Context, r Request, objects []*Object, result
 	})
 }
 
+// insert stores an object, with the handle it has if that was never used.
 func (t *tx) insert(tok Token, o *Object, encoded []byte) error {
-	handle, err := t.nextHandle(0)
+	handle, err := t.nextHandle(o.Handle)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ var postgresDialect = dialect{
 	begin:   []string{"BEGIN", "SELECT version FROM service FOR UPDATE"},
 	tables:  "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema()",
 	tell:    "SELECT pg_notify('" + channel + "', $1)",
+
+	snapshot: sql.LevelRepeatableRead,
 }
 
 // A server that is stopped in the middle of a transaction must not hold up the

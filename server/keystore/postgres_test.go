@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
@@ -72,6 +73,7 @@ func TestPostgreSQL(t *testing.T) {
 		"a lost listener does not keep old values": lostListener,
 		"a broken connection is made again":        brokenConnection,
 		"wrong addresses are named":                wrongAddresses,
+		"a store moves from a file":                moveFromFile,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, base) })
 	}
@@ -289,6 +291,22 @@ func brokenConnection(t *testing.T, base string) {
 		}
 	}
 	eventually(t, "the listener hears again", a.listener.sure)
+}
+
+func moveFromFile(t *testing.T, base string) {
+	path := filepath.Join(t.TempDir(), "from.db")
+	from, tokens := filled(t, path)
+	to, err := Open(context.Background(), inSchema(t, base, t.Name()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	if done, err := imported(to, export(t, path)); err != nil || done.Objects != 1200 {
+		t.Fatal(done, err)
+	}
+	if !reflect.DeepEqual(all(t, from, tokens[1].ID), all(t, to, tokens[1].ID)) {
+		t.Error("other objects than before")
+	}
 }
 
 func wrongAddresses(t *testing.T, base string) {

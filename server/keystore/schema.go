@@ -1,6 +1,9 @@
 package keystore
 
-import "strings"
+import (
+	"database/sql"
+	"strings"
+)
 
 // dialect holds the few places where SQL databases differ. All queries use
 // numbered placeholders in the order of their numbers, which every database
@@ -12,6 +15,8 @@ type dialect struct {
 	begin   []string // starts a transaction that alone may write
 	tables  string   // counts the tables that are there
 	tell    string   // tells the other servers what changed; empty: there are none
+	// snapshot is the isolation of a transaction that sees one moment.
+	snapshot sql.IsolationLevel
 }
 
 func (d dialect) ddl() string {

@@ -54,6 +54,16 @@ func openSQLite(_ context.Context, path string) (*database, error) {
 	return db, nil
 }
 
+// readSQLite opens a file that a server may have open, to read alone.
+func readSQLite(path string) (db *database, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	db = &database{dialect: sqliteDialect, release: func() error { return nil }}
+	db.read, err = openFile(path, 1, "_query_only=true")
+	return db, err
+}
+
 func openFile(path string, connections int, option string) (*sql.DB, error) {
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
 		"?mode=rw&_journal_mode=WAL&_synchronous=FULL&_busy_timeout=10000&_cache_size=-16384&" + option

@@ -88,17 +88,33 @@ func (t *tx) token(id ID) (Token, error) {
 // of the token that the request made.
 func (s *Store) CreateToken(ctx context.Context, r Request, tok Token) (ID, error) {
 	result, err := s.once(ctx, r, func(t *tx) ([]byte, error) {
-		if err := t.row(`UPDATE service SET next_token = next_token + 1 RETURNING next_token - 1`, nil, &tok.Number); err != nil {
+		var err error
+		if tok.Number, err = t.nextToken(0); err != nil {
 			return nil, err
 		}
-		_, err := t.exec(`INSERT INTO tokens (id, number, label, serial, so_pin, so_failures, user_pin, user_failures)
-			VALUES ($1, $2, $3, $4, $5, 0, $6, 0)`, tok.ID[:], tok.Number, tok.Label, tok.Serial, tok.SO.Hash, tok.User.Hash)
-		return tok.ID[:], err
+		return tok.ID[:], t.insertToken(tok)
 	})
 	if err != nil {
 		return ID{}, err
 	}
 	return ParseID(result)
+}
+
+// nextToken gives a number that no token ever had: the one wanted, if it is
+// still to come, or the next.
+func (t *tx) nextToken(wanted uint64) (number uint64, err error) {
+	if err := t.row(`SELECT next_token FROM service`, nil, &number); err != nil {
+		return 0, err
+	}
+	number = max(number, wanted)
+	_, err = t.exec(`UPDATE service SET next_token = $1`, number+1)
+	return number, err
+}
+
+func (t *tx) insertToken(tok Token) error {
+	_, err := t.exec(`INSERT INTO tokens (id, number, label, serial, so_pin, so_failures, user_pin, user_failures)
+		VALUES ($1, $2, $3, $4, $5, 0, $6, 0)`, tok.ID[:], tok.Number, tok.Label, tok.Serial, tok.SO.Hash, tok.User.Hash)
+	return err
 }
 
 // ResetToken empties a token and names it anew: its objects, logins and user
