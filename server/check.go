@@ -83,6 +83,8 @@ func (c *Config) checkAuth() error {
 	switch {
 	case c.Auth.RequireBearer && len(c.Auth.Bearer)+len(c.Auth.APIKeys) == 0:
 		return badKey("auth.require_bearer", "neither auth.bearer_sha256 nor auth.api_key_sha256 is there")
+	case c.Auth.TokenMakers != "anyone" && c.Auth.TokenMakers != "admins":
+		return badKey("auth.token_makers", `%q is neither "anyone" nor "admins"`, c.Auth.TokenMakers)
 	case c.Auth.IAM != "" && loopback(c.Auth.IAM) != nil && c.TLS.Cert == "":
 		return badKey("auth.iam", "needs tls.cert and tls.key, or a loopback address")
 	}

@@ -60,13 +60,17 @@ type Auth struct {
 	IAM     string   `toml:"iam"`
 	// RequireBearer asks for a token beside the certificate.
 	RequireBearer bool `toml:"require_bearer"`
-	// Admins are the common names of certificates that may delete tokens.
+	// Admins are the common names of certificates that may delete tokens and
+	// administer crypto units.
 	Admins []string `toml:"admins"`
+	// TokenMakers may make tokens: "anyone" or "admins".
+	TokenMakers string `toml:"token_makers"`
 }
 
 // Keystore says where tokens and their objects are kept.
 type Keystore struct {
-	Path string `toml:"path"` // SQLite file
+	Path   string `toml:"path"`   // SQLite file
+	Tokens int    `toml:"tokens"` // at most
 	// Postgres is the postgres:// address of a database that several servers
 	// share, in place of the file. The password may come from $PGPASSWORD or ~/.pgpass.
 	Postgres string `toml:"postgres"`
@@ -129,7 +133,8 @@ func Defaults() Config {
 			Connections:    10_000,
 			Streams:        10_000,
 		},
-		Keystore: Keystore{Path: "keystore.db"},
+		Auth:     Auth{TokenMakers: "anyone"},
+		Keystore: Keystore{Path: "keystore.db", Tokens: 1000},
 		Audit:    Audit{Level: "info"},
 	}
 }

@@ -17,6 +17,9 @@ import (
 type extension struct {
 	store  *keystore.Store
 	access *access.Control
+	// Who may make tokens, and how many there may be.
+	onlyAdmins bool
+	maxTokens  int
 	// do runs f on a healthy unit, and on another one if that unit fails.
 	do func(ctx context.Context, f func(unit.Unit) error) error
 }

@@ -83,7 +83,8 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 		return nil, err
 	}
 	s.metrics.watch(s.units)
-	s.ext = &extension{store: store, access: access.New(store), do: s.do}
+	s.ext = &extension{store: store, access: access.New(store), do: s.do,
+		onlyAdmins: c.Auth.TokenMakers == "admins", maxTokens: c.Keystore.Tokens}
 	s.grpc = grpc.NewServer(s.options()...)
 	s.register(s.grpc)
 	return s, nil

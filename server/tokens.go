@@ -46,6 +46,8 @@ func (x *extension) initToken(ctx context.Context, _ access.Caller, r *extpb.Ini
 		if token, err = keystore.ParseID(r.Token); err != nil {
 			return nil, fmt.Errorf("token: %w", err)
 		}
+	} else if err := x.mayMakeToken(ctx); err != nil {
+		return nil, err
 	}
 	req, err := request(r.RequestId, "InitToken", token)
 	if err != nil {
@@ -57,6 +59,19 @@ func (x *extension) initToken(ctx context.Context, _ access.Caller, r *extpb.Ini
 	}
 	t, err := x.store.Token(ctx, id)
 	return &extpb.InitTokenResponse{Token: tokenInfo(t)}, err
+}
+
+// mayMakeToken: a new token is for those whom the configuration lets make one,
+// and there is a bound, for making one needs no PIN.
+func (x *extension) mayMakeToken(ctx context.Context) error {
+	if id := access.IdentityOf(ctx); x.onlyAdmins && !id.Admin {
+		return fmt.Errorf("%q may not make tokens (auth.token_makers, auth.admins): %w", id.Name, ck.CKR_ACTION_PROHIBITED)
+	}
+	tokens, _, err := x.store.Tokens(ctx)
+	if err == nil && len(tokens) >= x.maxTokens {
+		err = fmt.Errorf("%d tokens are as many as keystore.tokens allows: %w", len(tokens), ck.CKR_DEVICE_MEMORY)
+	}
+	return err
 }
 
 // deleteToken is for administrators, and for the token's own SO.
