@@ -76,7 +76,8 @@ type Keystore struct {
 	Postgres string `toml:"postgres"`
 }
 
-func (k Keystore) address() string {
+// Address is what keystore.Open takes.
+func (k Keystore) Address() string {
 	if k.Postgres != "" {
 		return k.Postgres
 	}

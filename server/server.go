@@ -50,7 +50,7 @@ type Server struct {
 // Open makes a server of a configuration: it opens the store and the units and
 // listens, but serves nothing yet.
 func Open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
-	store, err := keystore.Open(ctx, c.Keystore.address())
+	store, err := keystore.Open(ctx, c.Keystore.Address())
 	if err != nil {
 		return nil, err
 	}

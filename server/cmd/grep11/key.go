@@ -18,11 +18,12 @@ func keyCommand() *cobra.Command {
 	var f clientFlags
 	c := &cobra.Command{
 		Use:     "key",
-		Short:   "Look at the objects of a token",
-		Example: "  grep11 key list --token web --pin-file user.pin",
+		Short:   "List the objects of a token; back up, restore and move key stores",
+		Example: "  grep11 key list --token web --pin-file user.pin\n  grep11 key export --passphrase-file backup.pass /backup/keys",
 	}
-	f.add(c)
-	c.AddCommand(keyList(&f))
+	list := keyList(&f)
+	f.add(list)
+	c.AddCommand(list, keyExport(), keyImport())
 	return c
 }
 
