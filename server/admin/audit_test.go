@@ -19,7 +19,7 @@ func (r *rig) auditFrom(n uint64) ([]byte, error) {
 func TestTheAuditLogTellsTheDomainsLife(t *testing.T) {
 	r := operational(t)
 	vp := r.active()
-	r.do(command.XCP_ADM_COMMIT_WK, vp, p521(0)) // one signature of two
+	r.do(command.XCP_ADM_COMMIT_WK, vp, person(0)) // one signature of two
 	b, err := r.auditFrom(1)
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestTheAuditLogTellsTheDomainsLife(t *testing.T) {
 	}
 	commit, last := all[7], all[9]
 	if commit.Function != command.XCP_ADM_COMMIT_WK || len(commit.Signers) != 2 || !bytes.Equal(commit.Next, vp[:16]) ||
-		!bytes.Equal(commit.Signers[0], p521(0).ski()[:24]) || commit.Module != r.d.s.module {
+		!bytes.Equal(commit.Signers[0], person(0).ski()[:24]) || commit.Module != r.d.s.module {
 		t.Errorf("the commit's record is %+v", commit)
 	}
 	if last.Event != command.XCP_LOGEV_FAILURE || last.Reason != command.XCP_RSC_SIGS_INSUFFICIENT || !bytes.Equal(last.Current, vp[:16]) {
@@ -44,7 +44,7 @@ func TestTheAuditLogTellsTheDomainsLife(t *testing.T) {
 	if got, err := ParseRecord(newest); err != nil || !bytes.Equal(got.After, last.After) {
 		t.Errorf("newest record: %v", err)
 	}
-	r.must(command.XCP_ADM_DOM_ZEROIZE, nil, p521(0))
+	r.must(command.XCP_ADM_DOM_ZEROIZE, nil, person(0))
 	if got, err := ParseRecord(r.must(command.XCP_ADMQ_AUDIT_STATE, nil)); err != nil || got.Event != command.XCP_LOGSPEV_TRANSACT_ZEROIZE {
 		t.Errorf("zeroize is recorded as %+v, %v", got, err)
 	}
@@ -107,7 +107,7 @@ func TestTamperingWithTheLogShows(t *testing.T) {
 				t.Fatal(err)
 			}
 			if row.ok {
-				r.must(command.XCP_ADM_DOM_ADMIN_LOGOUT, p521(2).ski(), p521(0), p521(1))
+				r.must(command.XCP_ADM_DOM_ADMIN_LOGOUT, person(2).ski(), person(0), person(1))
 				if err := r.reopen(); err != nil {
 					t.Fatal(err)
 				}

@@ -22,8 +22,8 @@ func TestACrashAtEveryStepOfACeremony(t *testing.T) {
 		make func(*rig) []byte
 		by   []signer
 	}{
-		{"add the first administrator", addAdmin, fixed(p521(0).cert), nil},
-		{"add the second administrator", addAdmin, fixed(p521(1).cert), nil},
+		{"add the first administrator", addAdmin, fixed(person(0).cert), nil},
+		{"add the second administrator", addAdmin, fixed(person(1).cert), nil},
 		{"leave imprint mode", setAttrs, fixed(attrs(signThr, 2, revokeThr, 2)), quorum},
 		{"set the policy", setCPs, fixed(strict[:]), quorum},
 		{"generate the importer", genImporter, fixed([]byte{0, 0, 0, 3}), quorum[:1]},
@@ -32,7 +32,7 @@ func TestACrashAtEveryStepOfACeremony(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, q := r.partRequest(importer, a, p521(0)), r.partRequest(importer, b, p521(1))
+			p, q := r.partRequest(importer, a, person(0)), r.partRequest(importer, b, person(1))
 			return append(p.Marshal(), q.Marshal()...)
 		}, nil},
 		{"commit", commitWK, fixed(vp), quorum},
@@ -86,14 +86,14 @@ func TestAnAuditLogOnAFullDisk(t *testing.T) {
 	}
 	good := r.d.log.f
 	r.d.log.f = full
-	r.must(genImporter, []byte{0, 0, 0, 2}, p521(0))
-	_, err = r.do(genImporter, []byte{0, 0, 0, 2}, p521(0))
+	r.must(genImporter, []byte{0, 0, 0, 2}, person(0))
+	_, err = r.do(genImporter, []byte{0, 0, 0, 2}, person(0))
 	if ck.RVOf(err) != ck.CKR_DEVICE_MEMORY {
 		t.Fatalf("a second command without a log: %v", err)
 	}
 	r.d.log.f = good
 	full.Close()
-	r.must(genImporter, []byte{0, 0, 0, 2}, p521(0))
+	r.must(genImporter, []byte{0, 0, 0, 2}, person(0))
 	if err := r.reopen(); err != nil {
 		t.Fatal(err)
 	}
@@ -106,9 +106,9 @@ func FuzzExecute(f *testing.F) {
 		f.Fatal(err)
 	}
 	r.d = d
-	block := r.cmd(addAdmin, p521(0).cert).Marshal()
+	block := r.cmd(addAdmin, person(0).cert).Marshal()
 	f.Add(block, []byte(nil))
-	f.Add(r.cmd(setAttrs, attrs(signThr, 1, revokeThr, 1)).Marshal(), sign(block, p521(0)))
+	f.Add(r.cmd(setAttrs, attrs(signThr, 1, revokeThr, 1)).Marshal(), sign(block, person(0)))
 	f.Add((&command.Command{Function: command.XCP_ADMQ_AUDIT_STATE, Payload: make([]byte, 8)}).Marshal(), []byte(nil))
 	f.Fuzz(func(t *testing.T, block, signatures []byte) {
 		response, signature, err := d.Execute(t.Context(), block, signatures)

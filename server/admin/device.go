@@ -12,10 +12,10 @@ import (
 	"grep11/server/admin/command"
 )
 
-// makeDevice gives a new module its key, P-521, and a certificate of its own
+// makeDevice gives a new module its key, on P-256 because it signs every answer, and a certificate of its own
 // signature for operators to pin. The certificate does not expire (RFC 5280 §4.1.2.5).
 func (s *state) makeDevice() error {
-	key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
 	}

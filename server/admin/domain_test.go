@@ -22,16 +22,16 @@ func TestALifeOfADomain(t *testing.T) {
 	if r.installed.Current != nil || !bytes.Equal(r.installed.Next, key) || r.installed.Committed {
 		t.Fatal("after the import the new register is not full and uncommitted")
 	}
-	r.must(command.XCP_ADM_COMMIT_WK, vp, p521(0), p521(1))
+	r.must(command.XCP_ADM_COMMIT_WK, vp, person(0), person(1))
 	if r.installed.Current != nil || !r.installed.Committed {
 		t.Fatal("after the commit the new register is not committed")
 	}
-	r.must(command.XCP_ADM_COMMIT_WK, vp, p521(0), p521(1)) // a no-op, accepted and counted
-	r.must(command.XCP_ADM_FINALIZE_WK, vp, p521(2))
+	r.must(command.XCP_ADM_COMMIT_WK, vp, person(0), person(1)) // a no-op, accepted and counted
+	r.must(command.XCP_ADM_FINALIZE_WK, vp, person(2))
 	if !bytes.Equal(r.installed.Current, key) || r.installed.Next != nil || r.installed.Committed {
 		t.Fatal("after finalize the key is not current")
 	}
-	r.must(command.XCP_ADM_DOM_ZEROIZE, nil, p521(2))
+	r.must(command.XCP_ADM_DOM_ZEROIZE, nil, person(2))
 	s := r.d.s
 	if r.installed.Current != nil || len(s.admins) != 0 || !s.imprint() || s.domain.Instance != 2 {
 		t.Fatal("zeroize left something")
@@ -49,7 +49,7 @@ func TestAStateSurvivesRestartsInMidCeremony(t *testing.T) {
 	}
 	var payload []byte
 	for range 3 {
-		q := r.partRequest(importer, randomPart(), p521(2))
+		q := r.partRequest(importer, randomPart(), person(2))
 		payload = append(payload, q.Marshal()...)
 	}
 	vp := r.must(command.XCP_ADM_IMPORT_WK, payload)
@@ -59,7 +59,7 @@ func TestAStateSurvivesRestartsInMidCeremony(t *testing.T) {
 	if !bytes.Equal(command.Pattern(r.installed.Next), vp) {
 		t.Fatal("the new register did not survive")
 	}
-	r.must(command.XCP_ADM_COMMIT_WK, vp, p521(0), p521(1))
+	r.must(command.XCP_ADM_COMMIT_WK, vp, person(0), person(1))
 	if err := r.reopen(); err != nil || !r.installed.Committed {
 		t.Fatal("the commit did not survive", err)
 	}
@@ -78,8 +78,8 @@ func TestADevelopmentUnitCanBeOwned(t *testing.T) {
 	if !bytes.Equal(r.installed.Current, key) {
 		t.Fatal("the master key is not in use")
 	}
-	r.must(command.XCP_ADM_DOM_ADMIN_LOGIN, p521(0).cert)
-	r.must(command.XCP_ADM_DOM_SET_ATTR, attrs(signThr, 1, revokeThr, 1), p521(0))
+	r.must(command.XCP_ADM_DOM_ADMIN_LOGIN, person(0).cert)
+	r.must(command.XCP_ADM_DOM_SET_ATTR, attrs(signThr, 1, revokeThr, 1), person(0))
 	if !bytes.Equal(r.installed.Current, key) || r.d.s.imprint() {
 		t.Fatal("owning the unit changed its key or left it in imprint mode")
 	}
@@ -95,7 +95,7 @@ func TestVerificationOrder(t *testing.T) {
 	signed := func(n int) func(*rig, *request) {
 		return func(_ *rig, q *request) {
 			for i := range n {
-				q.by = append(q.by, p521(i))
+				q.by = append(q.by, person(i))
 			}
 		}
 	}
@@ -108,7 +108,7 @@ func TestVerificationOrder(t *testing.T) {
 		{"a block with something after it", func(_ *rig, q *request) { q.block = func(b []byte) []byte { return append(b, 0) } }, command.XCP_RSC_ASN_FMT_INVALID},
 		{"signatures that are no SignerInfos", func(_ *rig, q *request) { q.sigs = func([]byte) []byte { return []byte{0x30, 0} } }, command.XCP_RSC_ASN_FMT_INVALID},
 		{"a signer named in 31 bytes", func(_ *rig, q *request) {
-			q.by = []signer{p521(0)}
+			q.by = []signer{person(0)}
 			q.sigs = shortSKI
 		}, command.XCP_RSC_SKI_MALFORMED},
 		{"nine signatures", signed(9), command.XCP_RSC_TOO_MANY_SIGNERINFOS},
@@ -125,10 +125,10 @@ func TestVerificationOrder(t *testing.T) {
 		{"the greatest counter", func(_ *rig, q *request) { q.c.Counter = bytes.Repeat([]byte{0xFF}, 16) }, command.XCP_RSC_TCTR_VALUE},
 		{"no signature", signed(0), command.XCP_RSC_SIGS_INSUFFICIENT},
 		{"one signature of two", signed(1), command.XCP_RSC_SIGS_INSUFFICIENT},
-		{"one administrator twice", func(_ *rig, q *request) { q.by = []signer{p521(0), p521(0)} }, command.XCP_RSC_SIGS_REJECTED},
-		{"two good signatures and one of a stranger", func(_ *rig, q *request) { q.by = []signer{p521(0), p521(1), p521(5)} }, command.XCP_RSC_SKI_NOT_FOUND},
+		{"one administrator twice", func(_ *rig, q *request) { q.by = []signer{person(0), person(0)} }, command.XCP_RSC_SIGS_REJECTED},
+		{"two good signatures and one of a stranger", func(_ *rig, q *request) { q.by = []signer{person(0), person(1), person(5)} }, command.XCP_RSC_SKI_NOT_FOUND},
 		{"signed, then altered", func(r *rig, q *request) {
-			q.by = []signer{p521(0), p521(1)}
+			q.by = []signer{person(0), person(1)}
 			q.block = func([]byte) []byte {
 				return r.cmd(command.XCP_ADM_DOM_CTRLPOINT_SET, make([]byte, 16)).Marshal()
 			}
@@ -178,31 +178,31 @@ func TestAReplayedCommandIsRefusedInEveryLife(t *testing.T) {
 	r := operational(t)
 	points := command.Profiles["strict"]
 	block := r.cmd(command.XCP_ADM_DOM_CTRLPOINT_SET, points[:]).Marshal()
-	signatures := sign(block, p521(0), p521(1))
+	signatures := sign(block, person(0), person(1))
 	if _, err := r.send(block, signatures); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.send(block, signatures)
 	r.want(err, command.XCP_RSC_TCTR_VALUE)
-	r.must(command.XCP_ADM_DOM_ZEROIZE, nil, p521(0))
+	r.must(command.XCP_ADM_DOM_ZEROIZE, nil, person(0))
 	_, err = r.send(block, signatures)
 	r.want(err, command.XCP_RSC_DOMAIN_INST_MISMATCH)
-	other := operational(t)
+	other := another(t)
 	_, err = other.send(block, signatures)
 	other.want(err, command.XCP_RSC_MODULE_SERNO_MISMATCH)
 }
 
 func TestARevokedAdministratorCannotSign(t *testing.T) {
 	r := operational(t)
-	r.must(command.XCP_ADM_DOM_ADMIN_LOGOUT, p521(2).ski(), p521(0), p521(1))
-	_, err := r.do(command.XCP_ADM_GEN_DOM_IMPORTER, []byte{0, 0, 0, 2}, p521(2))
+	r.must(command.XCP_ADM_DOM_ADMIN_LOGOUT, person(2).ski(), person(0), person(1))
+	_, err := r.do(command.XCP_ADM_GEN_DOM_IMPORTER, []byte{0, 0, 0, 2}, person(2))
 	r.want(err, command.XCP_RSC_SKI_NOT_FOUND)
 }
 
 func TestUnknownFunctionsAreNotSupported(t *testing.T) {
 	r := operational(t)
 	for _, fn := range []command.Function{0, command.XCP_ADM_ADMIN_LOGIN, command.XCP_ADM_SET_CLOCK, 0x1FFFF} {
-		if _, err := r.do(fn, nil, p521(0), p521(1)); ck.RVOf(err) != ck.CKR_FUNCTION_NOT_SUPPORTED {
+		if _, err := r.do(fn, nil, person(0), person(1)); ck.RVOf(err) != ck.CKR_FUNCTION_NOT_SUPPORTED {
 			t.Errorf("function %d: %v", fn, err)
 		}
 	}
@@ -240,7 +240,7 @@ func TestEveryKindOfKeySigns(t *testing.T) {
 func TestAFullDiskLeavesTheOldState(t *testing.T) {
 	r := operational(t)
 	importer := r.ceremony(command.XCP_IMPRKEY_EC_P256)
-	p, q := r.partRequest(importer, randomPart(), p521(1)), r.partRequest(importer, randomPart(), p521(1))
+	p, q := r.partRequest(importer, randomPart(), person(1)), r.partRequest(importer, randomPart(), person(1))
 	payload := append(p.Marshal(), q.Marshal()...)
 	r.saveErr = ck.CKR_DEVICE_MEMORY
 	if _, err := r.do(command.XCP_ADM_IMPORT_WK, payload); ck.RVOf(err) != ck.CKR_DEVICE_MEMORY {

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/big"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -69,7 +70,9 @@ func newRig(t *testing.T) *rig {
 
 // reopen is a restart of the unit.
 func (r *rig) reopen() error {
-	r.d.log.Close()
+	if r.d != nil {
+		r.d.log.Close()
+	}
 	log, err := OpenLog(r.logPath)
 	if err != nil {
 		return err
@@ -111,10 +114,10 @@ var signers = sync.OnceValue(func() map[string][]signer {
 		all[kind] = append(all[kind], signer{key, cert})
 	}
 	for range 9 {
-		k, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
-		add("P-521", k, err)
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		add("P-256", k, err)
 	}
-	for _, c := range []elliptic.Curve{elliptic.P224(), elliptic.P256(), elliptic.P384()} {
+	for _, c := range []elliptic.Curve{elliptic.P224(), elliptic.P384(), elliptic.P521()} {
 		k, err := ecdsa.GenerateKey(c, rand.Reader)
 		add(c.Params().Name, k, err)
 	}
@@ -125,7 +128,8 @@ var signers = sync.OnceValue(func() map[string][]signer {
 	return all
 })
 
-func p521(i int) signer { return signers()["P-521"][i] }
+// person is one of nine with keys on P-256, which are quick.
+func person(i int) signer { return signers()["P-256"][i] }
 
 // cmd builds the next command for the rig's domain.
 func (r *rig) cmd(fn command.Function, payload []byte) *command.Command {
@@ -226,27 +230,59 @@ const (
 	keyKinds  = uint32(command.XCP_ADMINT_GEN_KTYPES)
 )
 
+// inOperation is the state and log of a domain with administrators 0, 1 and 2
+// and thresholds 2, made once.
+var inOperation struct {
+	once       sync.Once
+	saved, log []byte
+}
+
 // operational has administrators 0, 1 and 2 and thresholds 2.
 func operational(t *testing.T) *rig {
 	t.Helper()
-	r := newRig(t)
-	for i := range 3 {
-		r.must(command.XCP_ADM_DOM_ADMIN_LOGIN, p521(i).cert)
+	inOperation.once.Do(func() {
+		r := newRig(t)
+		for i := range 3 {
+			r.must(command.XCP_ADM_DOM_ADMIN_LOGIN, person(i).cert)
+		}
+		r.must(command.XCP_ADM_DOM_SET_ATTR, attrs(signThr, 2, revokeThr, 2), person(0), person(1))
+		log, err := os.ReadFile(r.logPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inOperation.saved, inOperation.log = r.saved, log
+	})
+	r := &rig{t: t, logPath: filepath.Join(t.TempDir(), "audit.log"), saved: inOperation.saved}
+	if err := os.WriteFile(r.logPath, inOperation.log, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	r.must(command.XCP_ADM_DOM_SET_ATTR, attrs(signThr, 2, revokeThr, 2), p521(0), p521(1))
+	if err := r.reopen(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.d.log.Close() })
+	return r
+}
+
+// another is the same with an identity of its own.
+func another(t *testing.T) *rig {
+	t.Helper()
+	r := operational(t)
+	s := r.d.s.clone()
+	s.module.Serial[0] ^= 1
+	r.d.s = s
 	return r
 }
 
 // permit adds permissions.
 func (r *rig) permit(bits uint32) {
 	r.t.Helper()
-	r.must(command.XCP_ADM_DOM_SET_ATTR, attrs(perms, r.d.s.attributes[command.XCP_ADMINT_PERMS]|bits), p521(0), p521(1))
+	r.must(command.XCP_ADM_DOM_SET_ATTR, attrs(perms, r.d.s.attributes[command.XCP_ADMINT_PERMS]|bits), person(0), person(1))
 }
 
 // ceremony generates an importer of a type and gives its public key.
 func (r *rig) ceremony(kind command.ImporterType) crypto.PublicKey {
 	r.t.Helper()
-	spki := r.must(command.XCP_ADM_GEN_DOM_IMPORTER, binary.BigEndian.AppendUint32(nil, uint32(kind)), p521(0))
+	spki := r.must(command.XCP_ADM_GEN_DOM_IMPORTER, binary.BigEndian.AppendUint32(nil, uint32(kind)), person(0))
 	pub, err := command.ParseImporter(spki)
 	if err != nil {
 		r.t.Fatal(err)
@@ -277,7 +313,7 @@ func (r *rig) load(parts ...ck.Secret) []byte {
 	importer := r.ceremony(command.XCP_IMPRKEY_EC_P521)
 	var payload []byte
 	for _, p := range parts {
-		q := r.partRequest(importer, p, p521(1))
+		q := r.partRequest(importer, p, person(1))
 		payload = append(payload, q.Marshal()...)
 	}
 	return r.must(command.XCP_ADM_IMPORT_WK, payload)
@@ -287,8 +323,8 @@ func (r *rig) load(parts ...ck.Secret) []byte {
 func (r *rig) active() []byte {
 	r.t.Helper()
 	vp := r.load(randomPart(), randomPart())
-	r.must(command.XCP_ADM_COMMIT_WK, vp, p521(0), p521(2))
-	r.must(command.XCP_ADM_FINALIZE_WK, vp, p521(0))
+	r.must(command.XCP_ADM_COMMIT_WK, vp, person(0), person(2))
+	r.must(command.XCP_ADM_FINALIZE_WK, vp, person(0))
 	return vp
 }
 

@@ -183,8 +183,8 @@ func (s *state) fillKeys(in *stored) error {
 		return fmt.Errorf("device key: %w", err)
 	}
 	var ok bool
-	if s.device, ok = device.(*ecdsa.PrivateKey); !ok || s.device.Curve != elliptic.P521() {
-		return errors.New("device key: not P-521")
+	if s.device, ok = device.(*ecdsa.PrivateKey); !ok || s.device.Curve != elliptic.P256() {
+		return errors.New("device key: not P-256")
 	}
 	if in.Importer == nil {
 		return nil

@@ -70,7 +70,7 @@ func runSteps(t *testing.T, steps []step) {
 	}
 }
 
-var quorum = []signer{p521(0), p521(1)}
+var quorum = []signer{person(0), person(1)}
 
 func fixed(b []byte) func(*rig) []byte { return func(*rig) []byte { return b } }
 
@@ -84,45 +84,45 @@ func TestAdministratorTransitions(t *testing.T) {
 		}
 	}
 	set := func(pairs ...uint32) func(*rig) {
-		return func(r *rig) { r.must(setAttrs, attrs(pairs...), p521(0), p521(1)) }
+		return func(r *rig) { r.must(setAttrs, attrs(pairs...), person(0), person(1)) }
 	}
 	oneAdmin := func(t *testing.T) *rig {
 		r := newRig(t)
-		r.must(addAdmin, p521(0).cert)
-		r.must(setAttrs, attrs(signThr, 1, revokeThr, 1), p521(0))
+		r.must(addAdmin, person(0).cert)
+		r.must(setAttrs, attrs(signThr, 1, revokeThr, 1), person(0))
 		return r
 	}
 	runSteps(t, []step{
-		{name: "adding in imprint mode needs no signature", start: imprint, fn: addAdmin, payload: fixed(p521(0).cert)},
-		{name: "adding in operation needs the threshold", start: operational, fn: addAdmin, payload: fixed(p521(4).cert), by: quorum},
-		{name: "adding in operation with one signature of two", start: operational, fn: addAdmin, payload: fixed(p521(4).cert), by: quorum[:1], want: command.XCP_RSC_SIGS_INSUFFICIENT},
-		{name: "adding twice", start: imprint, before: add(p521(0)), fn: addAdmin, payload: fixed(p521(0).cert), want: command.XCP_RSC_SKI_FOUND},
-		{name: "adding a ninth", start: imprint, before: add(signers()["P-521"][:8]...), fn: addAdmin, payload: fixed(p521(8).cert), want: command.XCP_RSC_ADMINLIST_FULL},
+		{name: "adding in imprint mode needs no signature", start: imprint, fn: addAdmin, payload: fixed(person(0).cert)},
+		{name: "adding in operation needs the threshold", start: operational, fn: addAdmin, payload: fixed(person(4).cert), by: quorum},
+		{name: "adding in operation with one signature of two", start: operational, fn: addAdmin, payload: fixed(person(4).cert), by: quorum[:1], want: command.XCP_RSC_SIGS_INSUFFICIENT},
+		{name: "adding twice", start: imprint, before: add(person(0)), fn: addAdmin, payload: fixed(person(0).cert), want: command.XCP_RSC_SKI_FOUND},
+		{name: "adding a ninth", start: imprint, before: add(signers()["P-256"][:8]...), fn: addAdmin, payload: fixed(person(8).cert), want: command.XCP_RSC_ADMINLIST_FULL},
 		{name: "adding something that is no certificate", start: imprint, fn: addAdmin, payload: fixed([]byte("x")), want: command.XCP_RSC_CERT_FMT},
 		{name: "adding nothing", start: imprint, fn: addAdmin, want: command.XCP_RSC_CERT_FMT},
 		{name: "adding a certificate that is too long", start: imprint, fn: addAdmin, payload: fixed(make([]byte, 12289)), want: command.XCP_RSC_CERT_FMT},
 		{name: "adding a key on P-224", start: imprint, fn: addAdmin, payload: fixed(signers()["P-224"][0].cert), want: command.XCP_RSC_CERT_TYPE_INVALID},
-		{name: "removing in imprint mode", start: imprint, before: add(p521(0)), fn: removeAdmin, payload: fixed(p521(0).ski())},
-		{name: "removing in operation needs the revocation threshold", start: operational, fn: removeAdmin, payload: fixed(p521(2).ski()), by: quorum},
-		{name: "removing with one signature of two", start: operational, fn: removeAdmin, payload: fixed(p521(2).ski()), by: quorum[:1], want: command.XCP_RSC_SIGS_INSUFFICIENT},
-		{name: "removing a stranger", start: operational, fn: removeAdmin, payload: fixed(p521(7).ski()), by: quorum, want: command.XCP_RSC_SKI_NOT_FOUND},
+		{name: "removing in imprint mode", start: imprint, before: add(person(0)), fn: removeAdmin, payload: fixed(person(0).ski())},
+		{name: "removing in operation needs the revocation threshold", start: operational, fn: removeAdmin, payload: fixed(person(2).ski()), by: quorum},
+		{name: "removing with one signature of two", start: operational, fn: removeAdmin, payload: fixed(person(2).ski()), by: quorum[:1], want: command.XCP_RSC_SIGS_INSUFFICIENT},
+		{name: "removing a stranger", start: operational, fn: removeAdmin, payload: fixed(person(7).ski()), by: quorum, want: command.XCP_RSC_SKI_NOT_FOUND},
 		{name: "removing by 20 bytes", start: operational, fn: removeAdmin, payload: fixed(make([]byte, 20)), by: quorum, want: command.XCP_RSC_SKI_MALFORMED},
 		{name: "removing below the threshold", start: operational, before: func(r *rig) {
-			r.must(setAttrs, attrs(signThr, 3), p521(0), p521(1))
-		}, fn: removeAdmin, payload: fixed(p521(2).ski()), by: quorum, want: command.XCP_RSC_LOGOUT_BELOW_THRESHOLD},
-		{name: "removing the last", start: oneAdmin, fn: removeAdmin, payload: fixed(p521(0).ski()), by: quorum[:1], want: command.XCP_RSC_LOGOUT_LAST_ADMIN},
+			r.must(setAttrs, attrs(signThr, 3), person(0), person(1))
+		}, fn: removeAdmin, payload: fixed(person(2).ski()), by: quorum, want: command.XCP_RSC_LOGOUT_BELOW_THRESHOLD},
+		{name: "removing the last", start: oneAdmin, fn: removeAdmin, payload: fixed(person(0).ski()), by: quorum[:1], want: command.XCP_RSC_LOGOUT_LAST_ADMIN},
 		{name: "removing the second last without single sign", start: operational, before: func(r *rig) {
 			set(perms, r.d.s.attributes[command.XCP_ADMINT_PERMS]&^command.XCP_ADMP_1SIGN)(r)
-			r.must(removeAdmin, p521(2).ski(), p521(0), p521(1))
-		}, fn: removeAdmin, payload: fixed(p521(1).ski()), by: quorum, want: command.XCP_RSC_LOGOUT_NO_SINGLE_SIGN},
-		{name: "replacing keeps the number", start: operational, fn: replaceAdmin, payload: fixed(append(p521(2).ski(), p521(5).cert...)), by: quorum},
-		{name: "replacing by one who is there", start: operational, fn: replaceAdmin, payload: fixed(append(p521(2).ski(), p521(1).cert...)), by: quorum, want: command.XCP_RSC_SKI_FOUND},
+			r.must(removeAdmin, person(2).ski(), person(0), person(1))
+		}, fn: removeAdmin, payload: fixed(person(1).ski()), by: quorum, want: command.XCP_RSC_LOGOUT_NO_SINGLE_SIGN},
+		{name: "replacing keeps the number", start: operational, fn: replaceAdmin, payload: fixed(append(person(2).ski(), person(5).cert...)), by: quorum},
+		{name: "replacing by one who is there", start: operational, fn: replaceAdmin, payload: fixed(append(person(2).ski(), person(1).cert...)), by: quorum, want: command.XCP_RSC_SKI_FOUND},
 		{name: "replacing nobody", start: operational, fn: replaceAdmin, payload: fixed([]byte{1}), by: quorum, want: command.XCP_RSC_SKI_MALFORMED},
-		{name: "replacing by no certificate", start: operational, fn: replaceAdmin, payload: fixed(p521(2).ski()), by: quorum, want: command.XCP_RSC_CERT_FMT},
+		{name: "replacing by no certificate", start: operational, fn: replaceAdmin, payload: fixed(person(2).ski()), by: quorum, want: command.XCP_RSC_CERT_FMT},
 		{name: "adding RSA where only EC is permitted", start: operational, before: set(keyKinds, command.XCP_ADMK__DEFAULT&^command.XCP_ADMK_KTYPE_RSA),
 			fn: addAdmin, payload: fixed(signers()["RSA"][0].cert), by: quorum, want: command.XCP_RSC_ADM_KTYPE_POLICY_VIOLATION},
-		{name: "adding P-256 where 256 bits are the minimum", start: operational, before: set(mode, command.XCP_ADMM_CHG_KEYSTR|command.XCP_ADMM_STR_256BIT),
-			fn: addAdmin, payload: fixed(signers()["P-256"][0].cert), by: quorum, want: command.XCP_RSC_KEY_STRENGTH_POLICY_VIOLATION},
+		{name: "adding RSA-2048 where 128 bits are the minimum", start: operational, before: set(mode, command.XCP_ADMM_CHG_KEYSTR|command.XCP_ADMM_STR_128BIT),
+			fn: addAdmin, payload: fixed(signers()["RSA"][0].cert), by: quorum, want: command.XCP_RSC_KEY_STRENGTH_POLICY_VIOLATION},
 	})
 }
 
@@ -130,12 +130,12 @@ func TestAttributeTransitions(t *testing.T) {
 	initial := attributes[command.XCP_ADMINT_PERMS].initial
 	two := func(t *testing.T) *rig {
 		r := newRig(t)
-		r.must(addAdmin, p521(0).cert)
-		r.must(addAdmin, p521(1).cert)
+		r.must(addAdmin, person(0).cert)
+		r.must(addAdmin, person(1).cert)
 		return r
 	}
 	set := func(pairs ...uint32) func(*rig) {
-		return func(r *rig) { r.must(setAttrs, attrs(pairs...), p521(0), p521(1)) }
+		return func(r *rig) { r.must(setAttrs, attrs(pairs...), person(0), person(1)) }
 	}
 	imprint := func(name string, payload []byte, by []signer, want command.Reason) step {
 		return step{name: name, start: two, fn: setAttrs, payload: fixed(payload), by: by, want: want}
@@ -156,7 +156,7 @@ func TestAttributeTransitions(t *testing.T) {
 		imprint("leaving with as many signatures as the new threshold", attrs(signThr, 2, revokeThr, 1), quorum, 0),
 		imprint("leaving with one signature and threshold 2", attrs(signThr, 2, revokeThr, 1), quorum[:1], command.XCP_RSC_SIGS_INSUFFICIENT),
 		imprint("leaving without signature", attrs(signThr, 1, revokeThr, 1), nil, command.XCP_RSC_SIGS_INSUFFICIENT),
-		imprint("leaving signed by a stranger", attrs(signThr, 1, revokeThr, 1), []signer{p521(6)}, command.XCP_RSC_SKI_NOT_FOUND),
+		imprint("leaving signed by a stranger", attrs(signThr, 1, revokeThr, 1), []signer{person(6)}, command.XCP_RSC_SKI_NOT_FOUND),
 		imprint("leaving with revocation threshold 0", attrs(signThr, 2), quorum, command.XCP_RSC_IMPR_REVOKE_ZERO),
 		imprint("leaving with signature threshold 0", attrs(revokeThr, 1), nil, command.XCP_RSC_IMPRINT_EXIT_INVD),
 		imprint("leaving with a signature threshold above the administrators", attrs(signThr, 3, revokeThr, 1), quorum, command.XCP_RSC_IMPR_TOOMANY_SIGNERS),
@@ -300,7 +300,7 @@ type parts struct {
 
 func (p *parts) add(value []byte, by ...signer) *parts {
 	if by == nil {
-		by = []signer{p521(0)}
+		by = []signer{person(0)}
 	}
 	p.requests = append(p.requests, p.r.partRequest(p.importer, value, by...))
 	return p
@@ -327,7 +327,7 @@ func TestImportTransitions(t *testing.T) {
 		}
 		change(c)
 		p.requests[i].Block = c.Marshal()
-		p.requests[i].Signatures = sign(p.requests[i].Block, p521(0))
+		p.requests[i].Signatures = sign(p.requests[i].Block, person(0))
 	}
 	fields := func(f ...any) []byte {
 		der, err := asn1.Marshal(f)
@@ -345,7 +345,7 @@ func TestImportTransitions(t *testing.T) {
 	}{
 		{"two parts", ec, func(p *parts) { p.add(a).add(b) }, 0},
 		{"two parts to an RSA importer", command.XCP_IMPRKEY_RSA_2048, func(p *parts) { p.add(a).add(b) }, 0},
-		{"three parts, signed by different administrators", ec, func(p *parts) { p.add(a, p521(0)).add(b, p521(1)).add(randomPart(), p521(2)) }, 0},
+		{"three parts, signed by different administrators", ec, func(p *parts) { p.add(a, person(0)).add(b, person(1)).add(randomPart(), person(2)) }, 0},
 		{"parts that carry the pattern", ec, func(p *parts) { p.add(with(a, vp)).add(with(b, vp)) }, 0},
 		{"no parts", ec, func(*parts) {}, command.XCP_RSC_NO_KEYPARTS},
 		{"one part", ec, func(p *parts) { p.add(a) }, command.XCP_RSC_IMPR_SINGLE_KEYPART},
@@ -373,7 +373,7 @@ func TestImportTransitions(t *testing.T) {
 			resign(p, 1, func(c *command.Command) { c.Counter[15] += 5 })
 		}, command.XCP_RSC_TCTR_VALUE},
 		{"a part without signature", ec, func(p *parts) { p.add(a).add(b); p.requests[1].Signatures = nil }, command.XCP_RSC_IMPR_NO_INT_SIGNATURE},
-		{"a part signed by a stranger", ec, func(p *parts) { p.add(a).add(b, p521(7)) }, command.XCP_RSC_SKI_NOT_FOUND},
+		{"a part signed by a stranger", ec, func(p *parts) { p.add(a).add(b, person(7)) }, command.XCP_RSC_SKI_NOT_FOUND},
 		{"a part altered after signing", ec, func(p *parts) { p.add(a).add(b); p.requests[1].Block = p.requests[0].Block }, command.XCP_RSC_SIGS_REJECTED},
 		{"a part for another domain", ec, func(p *parts) { p.add(a).add(b); p.requests[1].Domain = 3 }, command.XCP_RSC_IMPR_DOMAIN_DIFF},
 		{"a part whose block is for another life", ec, func(p *parts) {
@@ -430,13 +430,13 @@ func TestImportTransitions(t *testing.T) {
 		p := &parts{r: r, importer: pub}
 		p.add(a).add(b)
 		r.must(importWK, p.payload())
-		r.must(clearNextWK, nil, p521(0))
+		r.must(clearNextWK, nil, person(0))
 		return p.payload() // the importer was for one import
 	}}.run(t)
 }
 
 func TestExportAndImportElsewhere(t *testing.T) {
-	from, to := operational(t), operational(t)
+	from, to := operational(t), another(t)
 	vp := from.active()
 	from.permit(command.XCP_ADMP_WK_EXPORT)
 	importer := to.ceremony(command.XCP_IMPRKEY_EC_P521)
@@ -450,7 +450,7 @@ func TestExportAndImportElsewhere(t *testing.T) {
 	var payload []byte
 	for _, sealed := range answer.Holders {
 		block := to.cmd(importWK, sealed).Marshal()
-		q := command.PartRequest{Block: block, Signatures: sign(block, p521(2))}
+		q := command.PartRequest{Block: block, Signatures: sign(block, person(2))}
 		payload = append(payload, q.Marshal()...)
 	}
 	if got := to.must(importWK, payload); !bytes.Equal(got, vp) {

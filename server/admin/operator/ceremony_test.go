@@ -330,9 +330,9 @@ func TestFinalizeWaitsForStoredKeys(t *testing.T) {
 // TestACeremonyThatIsInterruptedIsResumed loses the connection before or after
 // each block that is sent, restarts a unit, and begins again from the start.
 func TestACeremonyThatIsInterruptedIsResumed(t *testing.T) {
-	stride := 4
+	stride := 5
 	if testing.Short() {
-		stride = 29
+		stride = 41
 	}
 	lost := errors.New("connection lost")
 	for n := 0; ; n += stride {
