@@ -142,6 +142,15 @@ var rules = []rule{
 	{Type: ck.CKA_VALUE, On: publics, Keys: fields, Is: createNeeds | generateNot},
 	{Type: ck.CKA_VALUE, On: privates, Keys: fields, Is: createNeeds | generateNot | unwrapNot | secret},
 
+	// Domain parameters, §4.12.
+	{Type: ck.CKA_KEY_TYPE, On: domains, Is: createNeeds},
+	{Type: ck.CKA_LOCAL, On: domains, Is: computed, Default: no},
+	{Type: ck.CKA_PRIME, On: domains, Is: createNeeds | generateNot},
+	{Type: ck.CKA_SUBPRIME, On: domains, Keys: dsa, Is: createNeeds | generateNot},
+	{Type: ck.CKA_BASE, On: domains, Is: createNeeds | generateNot},
+	{Type: ck.CKA_PRIME_BITS, On: domains, Is: createNot | generateNeeds},
+	{Type: ck.CKA_SUBPRIME_BITS, On: domains, Keys: dsa, Is: createNot},
+
 	// ML-DSA, SLH-DSA and ML-KEM, §6.67 to §6.70.
 	{Type: ck.CKA_PARAMETER_SET, On: publics, Keys: lattice, Is: createNeeds | generateNeeds},
 	{Type: ck.CKA_PARAMETER_SET, On: privates, Keys: lattice, Is: createNeeds},

@@ -31,15 +31,23 @@ func (m *Module) UnwrapKeyAuthenticated(ctx context.Context, h ck.SessionHandle,
 
 // withData puts associated data into an AEAD's parameter, where there is none yet.
 func withData(m mech.Mechanism, aad []byte) (mech.Mechanism, error) {
-	p, ok := m.Param.(*mech.GCM)
-	if !ok {
+	var place *[]byte
+	switch p := m.Param.(type) {
+	case *mech.GCM:
+		with := *p
+		place, m.Param = &with.AAD, &with
+	case *mech.CCM:
+		with := *p
+		place, m.Param = &with.AAD, &with
+	case *mech.ChaCha:
+		with := *p
+		place, m.Param = &with.AAD, &with
+	default:
 		return m, fmt.Errorf("%v takes no associated data: %w", m, ck.CKR_MECHANISM_INVALID)
 	}
-	if len(p.AAD) > 0 {
+	if len(*place) > 0 {
 		return m, fmt.Errorf("%v: associated data in the parameter, too: %w", m, ck.CKR_MECHANISM_PARAM_INVALID)
 	}
-	with := *p
-	with.AAD = aad
-	m.Param = &with
+	*place = aad
 	return m, nil
 }

@@ -17,13 +17,20 @@ func (m *Module) GenerateKey(ctx context.Context, h ck.SessionHandle, mechanism 
 		if err != nil {
 			return err
 		}
-		t, err := s.generated(ck.CKO_SECRET_KEY, kind, t)
+		class := ck.CKO_SECRET_KEY
+		if makesDomain[mechanism.Type] {
+			class = ck.CKO_DOMAIN_PARAMETERS
+		}
+		t, err := s.generated(class, kind, t)
 		if err != nil {
 			return err
 		}
 		o, err := s.slot.token().GenerateKey(ctx, mechanism, t)
 		if err != nil {
 			return err
+		}
+		if class == ck.CKO_DOMAIN_PARAMETERS {
+			o.Attributes = t.With(domainNumbers(o))
 		}
 		made = s.keep(o).Handle
 		return nil
@@ -60,7 +67,8 @@ func (s *session) generator(m mech.Mechanism, use ck.Flags, templates ...ck.Temp
 var lengthIsSaid = map[ck.KeyType]bool{ck.CKK_AES: true, ck.CKK_GENERIC_SECRET: true}
 
 // generated is the checked template of a key that is to be generated, with its
-// class and type.
+// class. Its type is the mechanism's to know: one for several curves goes by the
+// curve.
 func (s *session) generated(class ck.ObjectClass, kind ck.KeyType, t ck.Template) (ck.Template, error) {
 	if said, ok, err := t.Ulong(ck.CKA_CLASS); err != nil || ok && ck.ObjectClass(said) != class {
 		return nil, fmt.Errorf("CKA_CLASS is %v, not %v: %w", ck.ObjectClass(said), class, ck.CKR_TEMPLATE_INCONSISTENT)
@@ -72,7 +80,7 @@ func (s *session) generated(class ck.ObjectClass, kind ck.KeyType, t ck.Template
 	if err != nil {
 		return nil, err
 	}
-	return t.Set(ck.Ulong(ck.CKA_CLASS, class)).Set(ck.Ulong(ck.CKA_KEY_TYPE, kind)), nil
+	return t.Set(ck.Ulong(ck.CKA_CLASS, class)), nil
 }
 
 // GenerateKeyPair is C_GenerateKeyPair: both made and stored in one round trip.

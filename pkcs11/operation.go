@@ -3,6 +3,8 @@ package pkcs11
 import (
 	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/des"
 	"fmt"
 	"hash"
 	"slices"
@@ -278,8 +280,8 @@ func slack(op *operation, bound int) int {
 	return 0
 }
 
-// keyBytes is the key size that output lengths depend on: of an RSA modulus or
-// of a curve's order.
+// keyBytes is the size that output lengths depend on: of an RSA modulus, of the
+// order of a curve or group, of a cipher's block.
 func (o *object) keyBytes() int {
 	if o == nil {
 		return 0
@@ -289,6 +291,12 @@ func (o *object) keyBytes() int {
 		return len(bytes.TrimLeft(o.Attributes.Bytes(ck.CKA_MODULUS), "\x00"))
 	case ck.CKK_EC, ck.CKK_EC_EDWARDS:
 		return orderBytes(o.Attributes.Bytes(ck.CKA_EC_PARAMS))
+	case ck.CKK_DSA:
+		return len(bytes.TrimLeft(o.Attributes.Bytes(ck.CKA_SUBPRIME), "\x00"))
+	case ck.CKK_AES:
+		return aes.BlockSize
+	case ck.CKK_DES2, ck.CKK_DES3:
+		return des.BlockSize
 	}
 	return 0
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"grep11/grep11client"
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
 )
@@ -17,14 +16,14 @@ var recovers = map[ck.MechanismType]bool{ck.CKM_RSA_PKCS: true, ck.CKM_RSA_X_509
 
 // shownInfo is a mechanism as C_GetMechanismInfo gives it: the service's uses,
 // and those that the module makes of them.
-func shownInfo(d grep11client.MechanismDetail) ck.MechanismInfo {
-	if recovers[d.Type] && d.Info.Flags&ck.CKF_SIGN != 0 {
-		d.Info.Flags |= ck.CKF_SIGN_RECOVER | ck.CKF_VERIFY_RECOVER
+func shownInfo(t ck.MechanismType, info ck.MechanismInfo) ck.MechanismInfo {
+	if recovers[t] && info.Flags&ck.CKF_SIGN != 0 {
+		info.Flags |= ck.CKF_SIGN_RECOVER | ck.CKF_VERIFY_RECOVER
 	}
-	if r, err := mech.Lookup(d.Type); err == nil {
-		d.Info.Flags = withMessages(r, d.Info.Flags)
+	if r, err := mech.Lookup(t); err == nil {
+		info.Flags = withMessages(r, info.Flags)
 	}
-	return d.Info
+	return info
 }
 
 func (s *session) beginRecover(ctx context.Context, k opKind, m *mech.Mechanism, key ck.ObjectHandle) error {

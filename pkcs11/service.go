@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"grep11/grep11client"
@@ -27,8 +28,14 @@ type service struct {
 	failed time.Time // guarded by mu; when the last listing failed
 	reason error     // guarded by mu; why
 
-	mechanisms []grep11client.MechanismDetail // guarded by mu; nil until asked
-	asked      time.Time                      // guarded by mu
+	mechanisms atomic.Pointer[mechanisms] // nil until asked
+}
+
+// mechanisms is what a service offers, cut to what the module can pass on.
+type mechanisms struct {
+	list  []ck.MechanismType
+	info  map[ck.MechanismType]ck.MechanismInfo
+	asked time.Time
 }
 
 const (
@@ -156,12 +163,10 @@ func (l *slot) gone() bool {
 	return !l.present && l.open == 0
 }
 
-// details is the service's mechanism list, cut to what the module can pass on.
-func (v *service) details(ctx context.Context) ([]grep11client.MechanismDetail, error) {
-	v.mu.Lock()
-	have, asked := v.mechanisms, v.asked
-	v.mu.Unlock()
-	if have != nil && time.Since(asked) < mechanismsAge {
+// offered is the service's mechanism list, asked for again when it is old.
+func (v *service) offered(ctx context.Context) (*mechanisms, error) {
+	have := v.mechanisms.Load()
+	if have != nil && time.Since(have.asked) < mechanismsAge {
 		return have, nil
 	}
 	said, err := v.client.Service(ctx)
@@ -171,50 +176,42 @@ func (v *service) details(ctx context.Context) ([]grep11client.MechanismDetail, 
 	if err != nil {
 		return nil, err
 	}
-	list := slices.DeleteFunc(said.Mechanisms, func(d grep11client.MechanismDetail) bool {
-		_, err := mech.Lookup(d.Type)
-		return err != nil
-	})
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.mechanisms, v.asked = list, time.Now()
-	return list, nil
+	now := &mechanisms{info: make(map[ck.MechanismType]ck.MechanismInfo), asked: time.Now()}
+	for _, d := range said.Mechanisms {
+		if _, err := mech.Lookup(d.Type); err == nil {
+			now.list = append(now.list, d.Type)
+			now.info[d.Type] = d.Info
+		}
+	}
+	v.mechanisms.Store(now)
+	return now, nil
 }
 
 func (v *service) mechanismList(ctx context.Context) ([]ck.MechanismType, error) {
-	details, err := v.details(ctx)
-	list := make([]ck.MechanismType, len(details))
-	for i, d := range details {
-		list[i] = d.Type
+	m, err := v.offered(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return list, err
+	return m.list, nil
 }
 
 func (v *service) mechanismInfo(ctx context.Context, t ck.MechanismType) (ck.MechanismInfo, error) {
-	details, err := v.details(ctx)
+	m, err := v.offered(ctx)
 	if err != nil {
 		return ck.MechanismInfo{}, err
 	}
-	for _, d := range details {
-		if d.Type == t {
-			return shownInfo(d), nil
-		}
+	info, ok := m.info[t]
+	if !ok {
+		return info, fmt.Errorf("%v: %w", t, ck.CKR_MECHANISM_INVALID)
 	}
-	return ck.MechanismInfo{}, fmt.Errorf("%v: %w", t, ck.CKR_MECHANISM_INVALID)
+	return shownInfo(t, info), nil
 }
 
 // offers tells whether the service has a mechanism for a use. It asks nobody:
 // before the list is known the module's own table must do.
 func (v *service) offers(r *mech.Row, use ck.Flags) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.mechanisms == nil {
-		return r.Use&use != 0
+	if m := v.mechanisms.Load(); m != nil {
+		return m.info[r.Type].Flags&use != 0
 	}
-	for _, d := range v.mechanisms {
-		if d.Type == r.Type {
-			return d.Info.Flags&use != 0
-		}
-	}
-	return false
+	return r.Use&use != 0
 }

@@ -44,7 +44,8 @@ type savedOperation struct {
 var savable = [...]opKind{opDigest, opEncrypt, opDecrypt, opSign, opVerify}
 
 func init() {
-	for _, p := range []mech.Param{mech.IV{}, mech.Raw{}, &mech.PSS{}, &mech.OAEP{}, &mech.CTR{}, &mech.GCM{}, &mech.ECDH1{}, &mech.EdDSA{}} {
+	for _, p := range []mech.Param{mech.IV{}, mech.Raw{}, &mech.PSS{}, &mech.OAEP{}, &mech.CTR{}, &mech.GCM{}, &mech.EdDSA{},
+		&mech.CCM{}, &mech.ChaCha{}, &mech.SignContext{}, &mech.ECSG{}, &mech.ECAGG{}} {
 		gob.Register(p)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	// The digests that mechanisms name.
 	_ "crypto/sha1"
 	_ "crypto/sha256"
+	_ "crypto/sha3"
 	_ "crypto/sha512"
 
 	"grep11/pkcs11/ck"
