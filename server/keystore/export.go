@@ -74,6 +74,11 @@ func Export(ctx context.Context, dsn string, w io.Writer, progress func(objects 
 		return fmt.Errorf("key store %s: %w", name, explain(err))
 	}
 	defer tx.Rollback()
+	if db.lasting != "" {
+		if _, err := tx.ExecContext(ctx, db.lasting); err != nil {
+			return fmt.Errorf("key store %s: %w", name, explain(err))
+		}
+	}
 	buffered := bufio.NewWriter(w)
 	e := exporter{ctx: ctx, tx: tx, out: json.NewEncoder(buffered), progress: progress}
 	if err := e.all(); err != nil {

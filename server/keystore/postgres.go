@@ -24,6 +24,7 @@ var postgresDialect = dialect{
 	tell:    "SELECT pg_notify('" + channel + "', $1)",
 
 	snapshot: sql.LevelRepeatableRead,
+	lasting:  "SET LOCAL idle_in_transaction_session_timeout = '10min'", // whoever takes an export may be slow
 }
 
 // A server that is stopped in the middle of a transaction must not hold up the

@@ -2,24 +2,20 @@ package keystore
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"reflect"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"grep11/pkcs11/ck"
+	"grep11/server/keystore/pgtest"
 )
 
 // testPostgres, set by TestPostgreSQL, makes the tests of this package run on
@@ -32,23 +28,7 @@ func dsnOf(t testing.TB, path string) string {
 	if base == "" {
 		return path
 	}
-	return inSchema(t, base, path)
-}
-
-// inSchema is the address of a schema named after a path, which it makes.
-func inSchema(t testing.TB, base, path string) string {
-	t.Helper()
-	schema := fmt.Sprintf("t_%x", sha256.Sum256([]byte(path)))[:20]
-	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+schema); err != nil {
-		t.Fatal(err)
-	}
-	return base + "&search_path=" + schema
+	return pgtest.Schema(t, base, path)
 }
 
 // sqliteOnly are the tests of what only a file has.
@@ -56,10 +36,9 @@ const sqliteOnly = "^(TestPostgreSQL|TestOpenRefuses|TestFilesAreTheOwnersAlone|
 	"TestOlderStoreIsMigrated|TestStoreThatWasMigratedMeanwhileIsLeftAlone)$"
 
 // Everything that holds on SQLite holds on PostgreSQL: the same tests in
-// another process, then those of servers that share it. The Debian package is
-// postgresql; build/deps.sh installs it.
+// another process, then those of servers that share it.
 func TestPostgreSQL(t *testing.T) {
-	base := startPostgres(t)
+	base := pgtest.Start(t)
 	t.Run("the same tests", func(t *testing.T) {
 		cmd := exec.Command(os.Args[0], "-test.skip", sqliteOnly)
 		cmd.Env = append(os.Environ(), testPostgres+"="+base)
@@ -79,81 +58,10 @@ func TestPostgreSQL(t *testing.T) {
 	}
 }
 
-// startPostgres runs a private cluster on a socket until the test ends.
-func startPostgres(t testing.TB) (base string) {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "postgres") // not below t.TempDir, which is root's alone
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	runPostgres(t, dir, "initdb", "-D", filepath.Join(dir, "data"), "-A", "trust", "-U", "grep11", "-E", "UTF8", "--locale", "C")
-	server := postgresCommand(t, dir, "postgres", "-D", filepath.Join(dir, "data"), "-k", dir, "-c", "listen_addresses=")
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Signal(syscall.SIGINT) // a fast shutdown
-		_ = server.Wait()
-	})
-	base = "postgres://grep11@/postgres?host=" + url.QueryEscape(dir)
-	for range 100 {
-		conn, err := pgx.Connect(context.Background(), base)
-		if err == nil {
-			conn.Close(context.Background())
-			return base
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatal("PostgreSQL does not start")
-	return ""
-}
-
-func runPostgres(t testing.TB, dir, name string, args ...string) {
-	t.Helper()
-	if out, err := postgresCommand(t, dir, name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", name, err, out)
-	}
-}
-
-// postgresCommand finds a program of PostgreSQL, which does not run as root.
-func postgresCommand(t testing.TB, dir, name string, args ...string) *exec.Cmd {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name); err != nil && len(found) > 0 {
-		path, err = found[len(found)-1], nil
-	}
-	if err != nil {
-		t.Fatalf("PostgreSQL's %s is not installed: run build/deps.sh test", name)
-	}
-	cmd := exec.Command(path, args...)
-	cmd.Dir = dir
-	if os.Getuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: giveTo(t, dir, "postgres")}}
-	}
-	return cmd
-}
-
-func giveTo(t testing.TB, dir, name string) uint32 {
-	t.Helper()
-	u, err := user.Lookup(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chown(dir, uid, -1); err != nil {
-		t.Fatal(err)
-	}
-	return uint32(uid)
-}
-
 // twoServers gives two stores on one schema, and a token.
 func twoServers(t *testing.T, base string) (a, b *Store, tok Token) {
 	t.Helper()
-	dsn := inSchema(t, base, t.Name())
+	dsn := pgtest.Schema(t, base, t.Name())
 	for _, s := range []**Store{&a, &b} {
 		var err error
 		if *s, err = Open(context.Background(), dsn); err != nil {
@@ -220,7 +128,7 @@ func seenOnTheOther(t *testing.T, base string) {
 }
 
 func startTogether(t *testing.T, base string) {
-	dsn := inSchema(t, base, t.Name())
+	dsn := pgtest.Schema(t, base, t.Name())
 	keys := make(chan string, 4)
 	for range cap(keys) {
 		go func() {
@@ -296,7 +204,7 @@ func brokenConnection(t *testing.T, base string) {
 func moveFromFile(t *testing.T, base string) {
 	path := filepath.Join(t.TempDir(), "from.db")
 	from, tokens := filled(t, path)
-	to, err := Open(context.Background(), inSchema(t, base, t.Name()))
+	to, err := Open(context.Background(), pgtest.Schema(t, base, t.Name()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +237,7 @@ func wrongAddresses(t *testing.T, base string) {
 }
 
 func BenchmarkPostgreSQL(b *testing.B) {
-	base := startPostgres(b)
+	base := pgtest.Start(b)
 	b.Setenv(testPostgres, base)
 	b.Run("create from 16 callers", BenchmarkCreate16)
 	b.Run("find by label of 5000", BenchmarkFindByLabel5000)

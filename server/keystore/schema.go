@@ -15,8 +15,9 @@ type dialect struct {
 	begin   []string // starts a transaction that alone may write
 	tables  string   // counts the tables that are there
 	tell    string   // tells the other servers what changed; empty: there are none
-	// snapshot is the isolation of a transaction that sees one moment.
+	// A transaction that sees one moment: its isolation, and what lets it last.
 	snapshot sql.IsolationLevel
+	lasting  string
 }
 
 func (d dialect) ddl() string {
