@@ -13,6 +13,9 @@ func unknown(t ck.MechanismType) error {
 // lenCheckBlock is what AES key wrap adds (RFC 3394 and 5649).
 const lenCheckBlock = 8
 
+// lenBLS is a BLS signature: a point of BLS12-381's G2, uncompressed.
+const lenBLS = 192
+
 // OutLen is how many bytes an operation makes of lenIn bytes, at most, in one
 // part. keyBytes is the length of an RSA modulus, of a curve's order, or 0 for
 // keys whose size does not matter. Results are exact but for decryption, where
@@ -28,12 +31,17 @@ func (m Mechanism) OutLen(op Op, keyBytes, lenIn int) int {
 type lenFunc func(m Mechanism, r *Row, op Op, keyBytes, lenIn int) int
 
 var outLens = [...]lenFunc{
-	OutNone:       func(Mechanism, *Row, Op, int, int) int { return 0 },
-	OutModulus:    func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return keyBytes },
-	OutTwiceOrder: func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return 2 * keyBytes },
-	OutHash:       func(_ Mechanism, r *Row, _ Op, _, _ int) int { return r.Hash.Size() },
-	OutEdwards:    func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return 2 * keyBytes },
-	OutSameAsIn:   func(_ Mechanism, _ *Row, _ Op, _, lenIn int) int { return lenIn },
+	OutNone:    func(Mechanism, *Row, Op, int, int) int { return 0 },
+	OutModulus: func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return keyBytes },
+	OutTwiceOrder: func(m Mechanism, _ *Row, _ Op, keyBytes, _ int) int {
+		if p, ok := m.Param.(*ECSG); ok && p.Type == ECSGBLS || m.Type == ck.CKM_IBM_EC_AGGREGATE {
+			return lenBLS
+		}
+		return 2 * keyBytes
+	},
+	OutHash:     func(_ Mechanism, r *Row, _ Op, _, _ int) int { return r.Hash.Size() },
+	OutEdwards:  func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return 2 * keyBytes },
+	OutSameAsIn: func(_ Mechanism, _ *Row, _ Op, _, lenIn int) int { return lenIn },
 	OutPadded: func(_ Mechanism, r *Row, op Op, _, lenIn int) int {
 		if op == OpDecrypt {
 			return lenIn

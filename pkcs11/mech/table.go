@@ -58,18 +58,20 @@ const (
 )
 
 var (
-	rsaKey  = []ck.KeyType{ck.CKK_RSA}
-	ecKey   = []ck.KeyType{ck.CKK_EC}
-	xKey    = []ck.KeyType{ck.CKK_EC_MONTGOMERY}
-	ecdhKey = []ck.KeyType{ck.CKK_EC, ck.CKK_EC_MONTGOMERY}
-	cmacKey = []ck.KeyType{ck.CKK_AES, ck.CKK_DES3, ck.CKK_DES2}
-	baseKey = append([]ck.KeyType{ck.CKK_CHACHA20}, macKey...)
-	dsaKey  = []ck.KeyType{ck.CKK_DSA}
-	dhKey   = []ck.KeyType{ck.CKK_DH}
-	edKey   = []ck.KeyType{ck.CKK_EC_EDWARDS}
-	aesKey  = []ck.KeyType{ck.CKK_AES}
-	des3Key = []ck.KeyType{ck.CKK_DES3, ck.CKK_DES2}
-	macKey  = []ck.KeyType{ck.CKK_GENERIC_SECRET, ck.CKK_AES, ck.CKK_DES3, ck.CKK_DES2, ck.CKK_SHA_1_HMAC, ck.CKK_SHA224_HMAC, ck.CKK_SHA256_HMAC, ck.CKK_SHA384_HMAC, ck.CKK_SHA512_HMAC,
+	rsaKey   = []ck.KeyType{ck.CKK_RSA}
+	ecKey    = []ck.KeyType{ck.CKK_EC}
+	xKey     = []ck.KeyType{ck.CKK_EC_MONTGOMERY}
+	ecdhKey  = []ck.KeyType{ck.CKK_EC, ck.CKK_EC_MONTGOMERY}
+	cmacKey  = []ck.KeyType{ck.CKK_AES, ck.CKK_DES3, ck.CKK_DES2}
+	baseKey  = append([]ck.KeyType{ck.CKK_CHACHA20}, macKey...)
+	treeKey  = []ck.KeyType{ck.CKK_GENERIC_SECRET, ck.CKK_EC, ck.CKK_EC_EDWARDS}
+	boundKey = []ck.KeyType{ck.CKK_RSA, ck.CKK_AES}
+	dsaKey   = []ck.KeyType{ck.CKK_DSA}
+	dhKey    = []ck.KeyType{ck.CKK_DH}
+	edKey    = []ck.KeyType{ck.CKK_EC_EDWARDS}
+	aesKey   = []ck.KeyType{ck.CKK_AES}
+	des3Key  = []ck.KeyType{ck.CKK_DES3, ck.CKK_DES2}
+	macKey   = []ck.KeyType{ck.CKK_GENERIC_SECRET, ck.CKK_AES, ck.CKK_DES3, ck.CKK_DES2, ck.CKK_SHA_1_HMAC, ck.CKK_SHA224_HMAC, ck.CKK_SHA256_HMAC, ck.CKK_SHA384_HMAC, ck.CKK_SHA512_HMAC,
 		ck.CKK_SHA512_224_HMAC, ck.CKK_SHA512_256_HMAC, ck.CKK_SHA3_224_HMAC, ck.CKK_SHA3_256_HMAC, ck.CKK_SHA3_384_HMAC, ck.CKK_SHA3_512_HMAC,
 		ck.CKK_HKDF}
 
@@ -133,6 +135,9 @@ var table = []Row{
 
 	{Type: ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, Keys: edKey, Size: edSizes, Use: ck.CKF_GENERATE_KEY_PAIR | onCurves},
 	{Type: ck.CKM_EDDSA, Keys: edKey, Size: edSizes, Use: signs | onCurves, Param: ParamEdDSA, Single: true, Out: OutEdwards},
+	{Type: ck.CKM_IBM_ECDSA_OTHER, Keys: ecKey, Size: Bits(255, 256), Use: signs | onCurves, Param: ParamECSG, Single: true, Out: OutTwiceOrder},
+	{Type: ck.CKM_IBM_EC_AGGREGATE, Use: ck.CKF_SIGN | ck.CKF_DERIVE, Param: ParamECAGG, Single: true, Out: OutTwiceOrder},
+	{Type: ck.CKM_IBM_BTC_DERIVE, Keys: treeKey, Size: Bits(255, 256), Use: ck.CKF_DERIVE, Param: ParamBTC},
 	{Type: ck.CKM_IBM_ED25519_SHA512, Keys: edKey, Size: Bits(255, 255), Use: signs | onCurves, Single: true, Out: OutEdwards},
 	{Type: ck.CKM_IBM_ED448_SHA3, Keys: edKey, Size: Bits(448, 448), Use: signs | onCurves, Single: true, Out: OutEdwards},
 	{Type: ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, Keys: xKey, Size: edSizes, Use: ck.CKF_GENERATE_KEY_PAIR | onCurves},
@@ -170,6 +175,7 @@ var table = []Row{
 	{Type: ck.CKM_DES3_CBC, Keys: des3Key, Use: crypts | wraps, Param: ParamIV, Block: 8, Out: OutSameAsIn},
 	{Type: ck.CKM_DES3_CBC_PAD, Keys: des3Key, Use: crypts | wraps, Param: ParamIV, Block: 8, Out: OutPadded},
 
+	{Type: ck.CKM_IBM_ATTRIBUTEBOUND_WRAP, Keys: boundKey, Use: wraps},
 	{Type: ck.CKM_IBM_TRANSPORTKEY, Use: ck.CKF_UNWRAP},
 
 	{Type: ck.CKM_AES_CMAC, Keys: aesKey, Size: aesSizes, Use: signs, Block: 16, Out: OutBlock},

@@ -7,6 +7,7 @@
 #include <openssl/dh.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
+#include <openssl/objects.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
@@ -125,5 +126,41 @@ int lc_check_public(EVP_PKEY *k)
 	int ok = ctx && EVP_PKEY_public_check(ctx) > 0;
 
 	EVP_PKEY_CTX_free(ctx);
+	return done(ok);
+}
+
+static EC_GROUP *group_of(const char *curve)
+{
+	int nid = OBJ_sn2nid(curve);
+
+	return nid == NID_undef ? NULL : EC_GROUP_new_by_curve_name(nid);
+}
+
+int lc_multiply(const char *curve, const uint8_t *a, int na, const uint8_t *point, size_t np, const uint8_t *b, int nb,
+		uint8_t *out, size_t nout)
+{
+	EC_GROUP *g = group_of(curve);
+	EC_POINT *r = g ? EC_POINT_new(g) : NULL;
+	EC_POINT *p = g && np ? EC_POINT_new(g) : NULL;
+	BIGNUM *m = na ? BN_bin2bn(a, na, NULL) : NULL;
+	BIGNUM *n = nb ? BN_bin2bn(b, nb, NULL) : NULL;
+	int ok = r && (!np || (p && n && EC_POINT_oct2point(g, p, point, np, NULL))) && (!na || m) &&
+		 EC_POINT_mul(g, r, m, p, n, NULL) && !EC_POINT_is_at_infinity(g, r) &&
+		 EC_POINT_point2oct(g, r, POINT_CONVERSION_UNCOMPRESSED, out, nout, NULL) == nout;
+
+	BN_clear_free(m);
+	BN_clear_free(n);
+	EC_POINT_free(p);
+	EC_POINT_clear_free(r);
+	EC_GROUP_free(g);
+	return done(ok);
+}
+
+int lc_order(const char *curve, uint8_t *out, int nout)
+{
+	EC_GROUP *g = group_of(curve);
+	int ok = g && BN_bn2binpad(EC_GROUP_get0_order(g), out, nout) == nout;
+
+	EC_GROUP_free(g);
 	return done(ok);
 }

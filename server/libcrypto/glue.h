@@ -23,4 +23,11 @@ int lc_verify(EVP_PKEY *k, const uint8_t *digest, size_t n, const uint8_t *sig, 
 int lc_derive(EVP_PKEY *k, EVP_PKEY *peer, uint8_t *out, size_t *nout);
 int lc_check_public(EVP_PKEY *k);
 
+/* out = a*G + b*P on a named curve, big-endian scalars, uncompressed points;
+ * either half may be absent (length 0). Single products take constant time. */
+int lc_multiply(const char *curve, const uint8_t *a, int na, const uint8_t *point, size_t np, const uint8_t *b, int nb,
+		uint8_t *out, size_t nout);
+/* The length of the order of a named curve. */
+int lc_order(const char *curve, uint8_t *out, int nout);
+
 #endif

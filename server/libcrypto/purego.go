@@ -19,3 +19,6 @@ func (*Key) RSAPublic([]byte) ([]byte, error)  { return nil, ErrUnavailable }
 func (*Key) Sign([]byte) ([]byte, error)       { return nil, ErrUnavailable }
 func (*Key) Verify(_, _ []byte) bool           { return false }
 func (*Key) Derive(*Key) ([]byte, error)       { return nil, ErrUnavailable }
+
+func Multiply(string, int, []byte, []byte, []byte) ([]byte, error) { return nil, ErrUnavailable }
+func Order(string, int) ([]byte, error)                            { return nil, ErrUnavailable }

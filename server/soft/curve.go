@@ -45,6 +45,7 @@ var curves = []*curve{
 	brainpool(320, 'R', 9), brainpool(320, 'T', 10), brainpool(384, 'R', 11), brainpool(384, 'T', 12),
 	brainpool(512, 'R', 13), brainpool(512, 'T', 14),
 	{name: "ed25519", oid: oid(1, 3, 101, 112), bits: 255, field: 32, order: 32, kind: &edwardsFamily},
+	{name: nameBLS, oid: oid(1, 3, 6, 1, 4, 1, 2, 267, 999, 3, 2), bits: 255, field: 48, order: 32, kind: &blsFamily},
 	{name: "ed448", oid: oid(1, 3, 101, 113), bits: 448, field: 57, order: 57, kind: &edwardsFamily},
 	{name: "x448", oid: oid(1, 3, 101, 111), bits: 448, field: 56, order: 56, kind: &montgomeryFamily},
 	{name: "curve25519", oid: oid(1, 3, 101, 110), bits: 255, field: 32, order: 32, kind: &montgomeryFamily},

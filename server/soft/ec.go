@@ -99,7 +99,7 @@ func octets(b []byte) []byte {
 // standard is the SPKI as RFCs have it: Edwards and Montgomery keys in the form
 // of RFC 8410, which the blob's own (grep11-wire 10.3) is not.
 func (info *publicInfo) standard() []byte {
-	if info.curve != nil && info.family.typ != ck.CKK_EC {
+	if info.curve != nil && (info.family == &edwardsFamily || info.family == &montgomeryFamily) {
 		return makeSPKI(info.curve.oid, nil, info.key)
 	}
 	return info.spki
@@ -182,6 +182,9 @@ func openEC(k *key) (*ecOpened, error) {
 	info, err := parseSPKI(k.spki)
 	if err != nil {
 		return nil, err
+	}
+	if info.family != &ecFamily {
+		return nil, fmt.Errorf("a key on %s with this mechanism: %w", info.curve.name, ck.CKR_KEY_TYPE_INCONSISTENT)
 	}
 	o := &ecOpened{info: info}
 	if k.value != nil {

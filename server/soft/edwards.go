@@ -30,6 +30,8 @@ var edwardsFamily = family{
 type rawCurve struct {
 	public func(secret []byte) ([]byte, error)
 	agree  func(secret, point []byte) ([]byte, error)
+	// generate is for curves whose secrets are not just any bytes.
+	generate func() (ck.Secret, []byte, error)
 }
 
 var rawCurves = map[string]rawCurve{
@@ -79,6 +81,9 @@ func fromRFC8410(p *privateInfo) (ck.Secret, []byte, error) {
 }
 
 func rawGenerate(c *curve) (ck.Secret, []byte, error) {
+	if generate := rawCurves[c.name].generate; generate != nil {
+		return generate()
+	}
 	secret := make(ck.Secret, c.field)
 	rand.Read(secret)
 	public, err := rawCurves[c.name].public(secret)

@@ -21,6 +21,10 @@ type engine struct {
 	// stream does it in parts. Nil: single part only.
 	stream func(k *key, m mech.Mechanism, op mech.Op) (stream, error)
 
+	// wrap and unwrap are for mechanisms that wrap otherwise than by crypt.
+	wrap   func(u *Unit, m mech.Mechanism, key, kek, mac unit.Blob) ([]byte, error)
+	unwrap func(u *Unit, m mech.Mechanism, wrapped []byte, kek, mac unit.Blob, t ck.Template) (unit.Key, error)
+
 	generate func(m mech.Mechanism, r *request) (*key, error)
 	// parameters makes domain parameters, which are no key.
 	parameters func(m mech.Mechanism, t ck.Template) (unit.Key, error)

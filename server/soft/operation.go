@@ -42,19 +42,22 @@ func (u *Unit) begin(op mech.Op, m mech.Mechanism, blob unit.Blob) (*operation, 
 		return nil, invalidMechanism(m, "does not "+op.String())
 	}
 	o := &operation{op: op, mech: m, row: row, eng: e, blob: blob}
-	if op == mech.OpDigest || len(blob) == 0 && len(row.Keys) == 0 {
+	if len(row.Keys) == 0 {
 		return o, nil
 	}
-	if o.key, err = u.operationKey(op, blob); err != nil {
+	if o.key, err = u.operationKey(op, m, blob); err != nil {
 		return nil, err
 	}
 	return o, u.may(o.key, rights[op], m, row)
 }
 
 // operationKey also takes a plain SPKI to verify with (grep11-wire 11.5).
-func (u *Unit) operationKey(op mech.Op, b unit.Blob) (*key, error) {
+func (u *Unit) operationKey(op mech.Op, m mech.Mechanism, b unit.Blob) (*key, error) {
 	if spki, ok := b.RawSPKI(); ok && op == mech.OpVerify {
 		return rawPublic(spki)
+	}
+	if op == mech.OpVerify && isBLS(m) {
+		return u.concatenated(b)
 	}
 	return u.openKey(b)
 }

@@ -13,6 +13,9 @@ import (
 
 // WrapKey exports a key, encrypted.
 func (u *Unit) WrapKey(_ context.Context, m mech.Mechanism, blob, kek, mac unit.Blob) ([]byte, error) {
+	if e := engines[m.Type]; e != nil && e.wrap != nil {
+		return e.wrap(u, m, blob, kek, mac)
+	}
 	w, err := u.wrapping(m, kek, unit.BitWrap, ck.CKF_WRAP)
 	if err != nil {
 		return nil, err
@@ -109,8 +112,8 @@ func (k *key) exported() ([]byte, error) {
 
 // UnwrapKey imports a key.
 func (u *Unit) UnwrapKey(_ context.Context, m mech.Mechanism, wrapped []byte, kek, mac unit.Blob, t ck.Template) (unit.Key, error) {
-	if m.Type == ck.CKM_IBM_TRANSPORTKEY {
-		return u.transport(m, wrapped, t)
+	if e := engines[m.Type]; e != nil && e.unwrap != nil {
+		return e.unwrap(u, m, wrapped, kek, mac, t)
 	}
 	w, err := u.wrapping(m, kek, unit.BitUnwrap, ck.CKF_UNWRAP)
 	if err != nil {
@@ -277,7 +280,7 @@ func (u *Unit) importedPrivate(r *request, plain []byte) (unit.Key, error) {
 }
 
 // transport makes a public blob of a plain SPKI; there is no KEK.
-func (u *Unit) transport(m mech.Mechanism, spki []byte, t ck.Template) (unit.Key, error) {
+func transport(u *Unit, m mech.Mechanism, spki []byte, _, _ unit.Blob, t ck.Template) (unit.Key, error) {
 	if _, _, err := engineOf(m); err != nil {
 		return unit.Key{}, err
 	}
@@ -317,4 +320,4 @@ func rawPublic(spki []byte) (*key, error) {
 	return &key{class: ck.CKO_PUBLIC_KEY, typ: info.family.typ, bits: unit.BitVerify, gen: notGenerated, spki: info.spki}, nil
 }
 
-func init() { provide(engine{}, ck.CKM_IBM_TRANSPORTKEY) }
+func init() { provide(engine{unwrap: transport}, ck.CKM_IBM_TRANSPORTKEY) }
