@@ -46,7 +46,7 @@ func schnorrOf(k *key, m mech.Mechanism) (*publicInfo, schnorr, error) {
 	}
 	info, err := parseSPKI(k.spki)
 	if err == nil && !schnorrCurves[info.curve.name] {
-		err = fmt.Errorf("Schnorr signatures on %s: %w", info.curve.name, ck.CKR_CURVE_NOT_SUPPORTED)
+		err = fmt.Errorf("%s for Schnorr signatures: %w", info.curve.name, ck.CKR_CURVE_NOT_SUPPORTED)
 	}
 	return info, s, err
 }

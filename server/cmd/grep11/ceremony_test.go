@@ -159,6 +159,7 @@ func TestTheOwnersOfAServiceAndTheirMasterKeys(t *testing.T) {
 type storeLoad struct {
 	o             *owned
 	keys          []grep11client.Key
+	made          []grep11client.Key // of the caller that makes keys, until stop
 	token         *grep11client.Token
 	calls, failed atomic.Int64
 	want          [][]byte
@@ -217,7 +218,7 @@ func (o *owned) load(n int) *storeLoad {
 				o.Errorf("making keys under load: %v", err)
 				return
 			}
-			l.keys, l.want = append(l.keys, k.Key), append(l.want, nil)
+			l.made = append(l.made, k.Key)
 			time.Sleep(5 * time.Millisecond)
 		}
 	})
@@ -246,10 +247,16 @@ func (l *storeLoad) all(f func(i int) error) {
 	workers.Wait()
 }
 
-func (l *storeLoad) stop() {
-	l.o.Helper()
+// wait ends the callers; what they made counts from then on.
+func (l *storeLoad) wait() {
 	l.end()
 	l.callers.Wait()
+	l.keys, l.want = append(l.keys, l.made...), append(l.want, make([][]byte, len(l.made))...)
+}
+
+func (l *storeLoad) stop() {
+	l.o.Helper()
+	l.wait()
 	l.o.Logf("%d calls during the rotation, %d keys in all", l.calls.Load(), len(l.keys))
 	if l.calls.Load() == 0 {
 		l.o.Error("no call during the rotation")
@@ -279,8 +286,7 @@ func TestARotationThatIsKilledGoesOn(t *testing.T) {
 	o.signed(0, "alice bob", append([]string{"mk", "rotate"}, parts...)...) // the first key, in one go
 	first := o.views()[0].Current
 	load := o.load(200)
-	load.end()
-	load.callers.Wait()
+	load.wait()
 	fresh := o.parts("four", "five")
 	for wait := 50 * time.Millisecond; ; wait += wait / 3 {
 		c := grep11(t, append(o.args("alice bob"), append([]string{"mk", "rotate"}, fresh...)...)...)
