@@ -24,13 +24,14 @@ type owned struct {
 	*testing.T
 	dir, people string
 	s           *service
+	binary      string // of the server
 }
 
 // newOwned makes three units in imprint mode, three administrators and the
 // holders' key parts; each person has a password of their own.
-func newOwned(t *testing.T) *owned {
+func newOwned(t *testing.T, binary string) *owned {
 	t.Helper()
-	o := &owned{T: t, dir: filepath.Join(t.TempDir(), "service"), people: t.TempDir()}
+	o := &owned{T: t, binary: binary, dir: filepath.Join(t.TempDir(), "service"), people: t.TempDir()}
 	output(t, 0, "dev", "--dir", o.dir, "--units", "3", "--", "true") // certificates and configurations
 	for _, name := range []string{"units", "keystore.db", "unit.key"} {
 		if err := os.RemoveAll(filepath.Join(o.dir, name)); err != nil {
@@ -40,7 +41,7 @@ func newOwned(t *testing.T) *owned {
 	for i := range 3 {
 		output(t, 0, "unit", "create", "--state", filepath.Join(o.dir, "units", fmt.Sprint("unit", i+1)), "--key-file", filepath.Join(o.dir, "unit.key"))
 	}
-	o.s = start(t, "--dir", o.dir)
+	o.s = startAs(t, binary, "--dir", o.dir)
 	for _, name := range []string{"alice", "bob", "carol"} {
 		o.person(name + ".key")
 		o.unit(0, "admin", "key", o.path(name+".key"))
@@ -89,7 +90,7 @@ func (o *owned) killed() {
 	o.Helper()
 	_ = o.s.cmd.Process.Kill()
 	_ = o.s.cmd.Wait()
-	o.s = start(o.T, "--dir", o.dir)
+	o.s = startAs(o.T, o.binary, "--dir", o.dir)
 }
 
 func (o *owned) views() (views []*operator.View) {
@@ -111,7 +112,7 @@ func (o *owned) init() string {
 // administrators of whom two must sign, three part holders, three units, and
 // the server killed between the steps; then a rotation under load.
 func TestTheOwnersOfAServiceAndTheirMasterKeys(t *testing.T) {
-	o := newOwned(t)
+	o := newOwned(t, quick)
 	if got := o.unit(0, "list"); strings.Count(got, "set aside") != 3 {
 		t.Errorf("units without a master key:\n%s", got)
 	}
@@ -280,7 +281,7 @@ func (l *storeLoad) check() {
 
 // TestARotationThatIsKilledGoesOn kills the server all through a rotation.
 func TestARotationThatIsKilledGoesOn(t *testing.T) {
-	o := newOwned(t)
+	o := newOwned(t, self)
 	o.init()
 	parts := []string{o.path("one"), o.path("two")}
 	o.signed(0, "alice bob", append([]string{"mk", "rotate"}, parts...)...) // the first key, in one go
@@ -329,7 +330,7 @@ func (o *owned) args(names string) []string {
 }
 
 func TestWhatTheUnitCommandRefuses(t *testing.T) {
-	o := newOwned(t)
+	o := newOwned(t, quick)
 	if err := os.WriteFile(o.path("wrong"), []byte("something else\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,22 +21,49 @@ import (
 // the environment.
 const asCommand = "GREP11_TEST_AS_COMMAND"
 
+// Under the race detector most commands run without it, from a second build: a
+// ceremony is some fifty processes, and a race-built one takes a second to start.
+// Tests that are about threads in the server choose this binary itself.
+var (
+	raced       bool
+	self, quick string
+)
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		operator.WorkFactor = 8 // passwords of tests need no second each
 		os.Exit(run(root(), os.Args[1:]))
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "grep11")
+	if err == nil {
+		self, err = os.Executable()
+	}
+	if quick = self; raced && err == nil {
+		quick = filepath.Join(dir, "grep11")
+		err = withoutRace(quick)
+	}
+	code := 1
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		code = m.Run()
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func withoutRace(path string) error {
+	out, err := exec.Command("go", "test", "-c", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("go test -c: %w\n%s", err, out)
+	}
+	return err
 }
 
 func grep11(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.CommandContext(t.Context(), self, args...)
-	c.Env = append(os.Environ(), asCommand+"=1", "GREP11_PKCS11_CONFIG=", "GREP11_SO_PIN=", "GREP11_PIN=", "XDG_CONFIG_HOME="+t.TempDir(), "SELF="+self)
+	c := exec.CommandContext(t.Context(), quick, args...)
+	c.Env = append(os.Environ(), asCommand+"=1", "GREP11_PKCS11_CONFIG=", "GREP11_SO_PIN=", "GREP11_PIN=", "XDG_CONFIG_HOME="+t.TempDir(), "SELF="+quick)
 	return c
 }
 
@@ -96,7 +124,14 @@ type service struct {
 
 func start(t *testing.T, args ...string) *service {
 	t.Helper()
+	return startAs(t, quick, args...)
+}
+
+// startAs starts it from one of the two binaries.
+func startAs(t *testing.T, binary string, args ...string) *service {
+	t.Helper()
 	s := &service{cmd: grep11(t, append([]string{"dev"}, args...)...), vars: map[string]string{}}
+	s.cmd.Path = binary
 	s.cmd.Stderr = os.Stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {

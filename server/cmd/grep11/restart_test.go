@@ -20,7 +20,7 @@ func TestARestartIsInvisible(t *testing.T) {
 	for name, signal := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "stopped": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "service")
-			s := start(t, "--dir", dir)
+			s := startAs(t, self, "--dir", dir)
 			f, err := grep11client.LoadConfig(s.vars["GREP11_PKCS11_CONFIG"])
 			if err != nil {
 				t.Fatal(err)
@@ -51,7 +51,7 @@ func TestARestartIsInvisible(t *testing.T) {
 			before := calls.Load()
 			_ = s.cmd.Process.Signal(signal)
 			_ = s.cmd.Wait()
-			start(t, "--dir", dir)
+			startAs(t, self, "--dir", dir)
 			time.Sleep(500 * time.Millisecond)
 			stop()
 			callers.Wait()
