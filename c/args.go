@@ -26,7 +26,13 @@ const (
 // args turns the pointers of a call into Go values and remembers the first that
 // cannot be one. Values read once (templates, parameters) are copied; data and
 // outputs are the caller's memory and not to be kept after the call.
-type args struct{ err error }
+type args struct {
+	err       error
+	session   ck.SessionHandle // of a function that takes one
+	inSession bool
+}
+
+func argsOf(h C.CK_SESSION_HANDLE) args { return args{session: ck.SessionHandle(h), inSession: true} }
 
 func (a *args) fail(format string, values ...any) {
 	if a.err == nil {

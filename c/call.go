@@ -60,7 +60,7 @@ func call(name string, a *args, f func(context.Context, *pkcs11.Module) error) C
 		ctx.until = time.Now().Add(l.bound)
 	}
 	defer ctx.release()
-	return l.result(name, run(&ctx, l.module, a, f))
+	return l.result(name, run(&ctx, l.module, name, a, f))
 }
 
 // callUnbounded is call for a function that waits as long as the caller likes.
@@ -70,10 +70,13 @@ func callUnbounded(name string, a *args, f func(context.Context, *pkcs11.Module)
 		return rv(ck.CKR_CRYPTOKI_NOT_INITIALIZED)
 	}
 	defer l.leave()
-	return l.result(name, run(l.ctx, l.module, a, f))
+	return l.result(name, run(l.ctx, l.module, name, a, f))
 }
 
-func run(ctx context.Context, m *pkcs11.Module, a *args, f func(context.Context, *pkcs11.Module) error) (err error) {
+func run(ctx context.Context, m *pkcs11.Module, name string, a *args, f func(context.Context, *pkcs11.Module) error) (err error) {
+	if a.err != nil && a.inSession {
+		return m.Refuse(a.session, name, a.err)
+	}
 	if a.err != nil {
 		return a.err
 	}

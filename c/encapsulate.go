@@ -15,7 +15,7 @@ import (
 func go_C_WrapKeyAuthenticated(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, hWrappingKey, hKey C.CK_OBJECT_HANDLE,
 	pAssociatedData C.CK_BYTE_PTR, ulAssociatedDataLen C.CK_ULONG,
 	pWrappedKey C.CK_BYTE_PTR, pulWrappedKeyLen C.CK_ULONG_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism, out := a.mechanism(pMechanism), a.out(pWrappedKey, pulWrappedKeyLen)
 	aad := a.in(pAssociatedData, ulAssociatedDataLen)
 	return call("C_WrapKeyAuthenticated", &a, func(ctx context.Context, m *pkcs11.Module) error {
@@ -27,7 +27,7 @@ func go_C_WrapKeyAuthenticated(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MEC
 func go_C_UnwrapKeyAuthenticated(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, hUnwrappingKey C.CK_OBJECT_HANDLE,
 	pWrappedKey C.CK_BYTE_PTR, ulWrappedKeyLen C.CK_ULONG, pTemplate C.CK_ATTRIBUTE_PTR, ulAttributeCount C.CK_ULONG,
 	pAssociatedData C.CK_BYTE_PTR, ulAssociatedDataLen C.CK_ULONG, phKey C.CK_OBJECT_HANDLE_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism, t := a.mechanism(pMechanism), a.template(pTemplate, ulAttributeCount)
 	wrapped, aad := a.in(pWrappedKey, ulWrappedKeyLen), a.in(pAssociatedData, ulAssociatedDataLen)
 	a.need(unsafe.Pointer(phKey))
@@ -44,7 +44,7 @@ func go_C_UnwrapKeyAuthenticated(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_M
 func go_C_EncapsulateKey(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, hPublicKey C.CK_OBJECT_HANDLE,
 	pTemplate C.CK_ATTRIBUTE_PTR, ulAttributeCount C.CK_ULONG,
 	pCiphertext C.CK_BYTE_PTR, pulCiphertextLen C.CK_ULONG_PTR, phKey C.CK_OBJECT_HANDLE_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism, t := a.mechanism(pMechanism), a.template(pTemplate, ulAttributeCount)
 	out := a.out(pCiphertext, pulCiphertextLen)
 	a.need(unsafe.Pointer(phKey))
@@ -61,7 +61,7 @@ func go_C_EncapsulateKey(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM
 func go_C_DecapsulateKey(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, hPrivateKey C.CK_OBJECT_HANDLE,
 	pTemplate C.CK_ATTRIBUTE_PTR, ulAttributeCount C.CK_ULONG,
 	pCiphertext C.CK_BYTE_PTR, ulCiphertextLen C.CK_ULONG, phKey C.CK_OBJECT_HANDLE_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism, t := a.mechanism(pMechanism), a.template(pTemplate, ulAttributeCount)
 	ciphertext := a.in(pCiphertext, ulCiphertextLen)
 	a.need(unsafe.Pointer(phKey))

@@ -95,7 +95,7 @@ func go_C_Finalize(pReserved C.CK_VOID_PTR) C.CK_RV {
 	l.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), endWithin)
 	defer cancel()
-	return l.result("C_Finalize", run(ctx, l.module, &args{}, func(ctx context.Context, m *pkcs11.Module) error {
+	return l.result("C_Finalize", run(ctx, l.module, "C_Finalize", &args{}, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.Finalize(ctx)
 	}))
 }

@@ -14,7 +14,7 @@ import (
 //export go_C_GenerateKey
 func go_C_GenerateKey(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, pTemplate C.CK_ATTRIBUTE_PTR, ulCount C.CK_ULONG,
 	phKey C.CK_OBJECT_HANDLE_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism, t := a.mechanism(pMechanism), a.template(pTemplate, ulCount)
 	a.need(unsafe.Pointer(phKey))
 	return call("C_GenerateKey", &a, func(ctx context.Context, m *pkcs11.Module) error {
@@ -31,7 +31,7 @@ func go_C_GenerateKeyPair(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANIS
 	pPublicKeyTemplate C.CK_ATTRIBUTE_PTR, ulPublicKeyAttributeCount C.CK_ULONG,
 	pPrivateKeyTemplate C.CK_ATTRIBUTE_PTR, ulPrivateKeyAttributeCount C.CK_ULONG,
 	phPublicKey, phPrivateKey C.CK_OBJECT_HANDLE_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism := a.mechanism(pMechanism)
 	public := a.template(pPublicKeyTemplate, ulPublicKeyAttributeCount)
 	private := a.template(pPrivateKeyTemplate, ulPrivateKeyAttributeCount)
@@ -49,7 +49,7 @@ func go_C_GenerateKeyPair(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANIS
 //export go_C_WrapKey
 func go_C_WrapKey(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, hWrappingKey, hKey C.CK_OBJECT_HANDLE,
 	pWrappedKey C.CK_BYTE_PTR, pulWrappedKeyLen C.CK_ULONG_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism, out := a.mechanism(pMechanism), a.out(pWrappedKey, pulWrappedKeyLen)
 	return call("C_WrapKey", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.WrapKey(ctx, ck.SessionHandle(hSession), mechanism, ck.ObjectHandle(hWrappingKey), ck.ObjectHandle(hKey), out)
@@ -60,7 +60,7 @@ func go_C_WrapKey(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, h
 func go_C_UnwrapKey(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, hUnwrappingKey C.CK_OBJECT_HANDLE,
 	pWrappedKey C.CK_BYTE_PTR, ulWrappedKeyLen C.CK_ULONG, pTemplate C.CK_ATTRIBUTE_PTR, ulAttributeCount C.CK_ULONG,
 	phKey C.CK_OBJECT_HANDLE_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism, t := a.mechanism(pMechanism), a.template(pTemplate, ulAttributeCount)
 	wrapped := a.in(pWrappedKey, ulWrappedKeyLen)
 	a.need(unsafe.Pointer(phKey))
@@ -76,7 +76,7 @@ func go_C_UnwrapKey(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR,
 //export go_C_DeriveKey
 func go_C_DeriveKey(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, hBaseKey C.CK_OBJECT_HANDLE,
 	pTemplate C.CK_ATTRIBUTE_PTR, ulAttributeCount C.CK_ULONG, phKey C.CK_OBJECT_HANDLE_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism, t := a.mechanism(pMechanism), a.template(pTemplate, ulAttributeCount)
 	a.need(unsafe.Pointer(phKey))
 	return call("C_DeriveKey", &a, func(ctx context.Context, m *pkcs11.Module) error {

@@ -59,7 +59,7 @@ func (a *args) inside(r raw) []byte {
 
 //export go_C_MessageEncryptInit
 func go_C_MessageEncryptInit(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, hKey C.CK_OBJECT_HANDLE) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism := a.messageInit(pMechanism)
 	return call("C_MessageEncryptInit", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.MessageEncryptInit(ctx, ck.SessionHandle(hSession), mechanism, ck.ObjectHandle(hKey))
@@ -69,7 +69,7 @@ func go_C_MessageEncryptInit(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHA
 //export go_C_EncryptMessage
 func go_C_EncryptMessage(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG, pAssociatedData C.CK_BYTE_PTR, ulAssociatedDataLen C.CK_ULONG,
 	pPlaintext C.CK_BYTE_PTR, ulPlaintextLen C.CK_ULONG, pCiphertext C.CK_BYTE_PTR, pulCiphertextLen C.CK_ULONG_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	p, aad := a.gcmMessage(pParameter, ulParameterLen), a.in(pAssociatedData, ulAssociatedDataLen)
 	data, out := a.in(pPlaintext, ulPlaintextLen), a.out(pCiphertext, pulCiphertextLen)
 	return call("C_EncryptMessage", &a, func(ctx context.Context, m *pkcs11.Module) error {
@@ -79,7 +79,7 @@ func go_C_EncryptMessage(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR,
 
 //export go_C_EncryptMessageBegin
 func go_C_EncryptMessageBegin(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG, pAssociatedData C.CK_BYTE_PTR, ulAssociatedDataLen C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	p, aad := a.gcmMessage(pParameter, ulParameterLen), a.in(pAssociatedData, ulAssociatedDataLen)
 	return call("C_EncryptMessageBegin", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.EncryptMessageBegin(ctx, ck.SessionHandle(hSession), p, aad)
@@ -89,7 +89,7 @@ func go_C_EncryptMessageBegin(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID
 //export go_C_EncryptMessageNext
 func go_C_EncryptMessageNext(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG,
 	pPlaintextPart C.CK_BYTE_PTR, ulPlaintextPartLen C.CK_ULONG, pCiphertextPart C.CK_BYTE_PTR, pulCiphertextPartLen C.CK_ULONG_PTR, flags C.CK_FLAGS) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	p := a.gcmMessage(pParameter, ulParameterLen)
 	part, out := a.in(pPlaintextPart, ulPlaintextPartLen), a.out(pCiphertextPart, pulCiphertextPartLen)
 	return call("C_EncryptMessageNext", &a, func(ctx context.Context, m *pkcs11.Module) error {
@@ -106,7 +106,7 @@ func go_C_MessageEncryptFinal(hSession C.CK_SESSION_HANDLE) C.CK_RV {
 
 //export go_C_MessageDecryptInit
 func go_C_MessageDecryptInit(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, hKey C.CK_OBJECT_HANDLE) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism := a.messageInit(pMechanism)
 	return call("C_MessageDecryptInit", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.MessageDecryptInit(ctx, ck.SessionHandle(hSession), mechanism, ck.ObjectHandle(hKey))
@@ -116,7 +116,7 @@ func go_C_MessageDecryptInit(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHA
 //export go_C_DecryptMessage
 func go_C_DecryptMessage(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG, pAssociatedData C.CK_BYTE_PTR, ulAssociatedDataLen C.CK_ULONG,
 	pCiphertext C.CK_BYTE_PTR, ulCiphertextLen C.CK_ULONG, pPlaintext C.CK_BYTE_PTR, pulPlaintextLen C.CK_ULONG_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	p, aad := a.gcmMessage(pParameter, ulParameterLen), a.in(pAssociatedData, ulAssociatedDataLen)
 	data, out := a.in(pCiphertext, ulCiphertextLen), a.out(pPlaintext, pulPlaintextLen)
 	return call("C_DecryptMessage", &a, func(ctx context.Context, m *pkcs11.Module) error {
@@ -126,7 +126,7 @@ func go_C_DecryptMessage(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR,
 
 //export go_C_DecryptMessageBegin
 func go_C_DecryptMessageBegin(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG, pAssociatedData C.CK_BYTE_PTR, ulAssociatedDataLen C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	p, aad := a.gcmMessage(pParameter, ulParameterLen), a.in(pAssociatedData, ulAssociatedDataLen)
 	return call("C_DecryptMessageBegin", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.DecryptMessageBegin(ctx, ck.SessionHandle(hSession), p, aad)
@@ -136,7 +136,7 @@ func go_C_DecryptMessageBegin(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID
 //export go_C_DecryptMessageNext
 func go_C_DecryptMessageNext(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG,
 	pCiphertextPart C.CK_BYTE_PTR, ulCiphertextPartLen C.CK_ULONG, pPlaintextPart C.CK_BYTE_PTR, pulPlaintextPartLen C.CK_ULONG_PTR, flags C.CK_FLAGS) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	p := a.gcmMessage(pParameter, ulParameterLen)
 	part, out := a.in(pCiphertextPart, ulCiphertextPartLen), a.out(pPlaintextPart, pulPlaintextPartLen)
 	return call("C_DecryptMessageNext", &a, func(ctx context.Context, m *pkcs11.Module) error {

@@ -14,7 +14,7 @@ import (
 //export go_C_CreateObject
 func go_C_CreateObject(hSession C.CK_SESSION_HANDLE, pTemplate C.CK_ATTRIBUTE_PTR, ulCount C.CK_ULONG,
 	phObject C.CK_OBJECT_HANDLE_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	t := a.template(pTemplate, ulCount)
 	a.need(unsafe.Pointer(phObject))
 	return call("C_CreateObject", &a, func(ctx context.Context, m *pkcs11.Module) error {
@@ -29,7 +29,7 @@ func go_C_CreateObject(hSession C.CK_SESSION_HANDLE, pTemplate C.CK_ATTRIBUTE_PT
 //export go_C_CopyObject
 func go_C_CopyObject(hSession C.CK_SESSION_HANDLE, hObject C.CK_OBJECT_HANDLE, pTemplate C.CK_ATTRIBUTE_PTR, ulCount C.CK_ULONG,
 	phNewObject C.CK_OBJECT_HANDLE_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	t := a.template(pTemplate, ulCount)
 	a.need(unsafe.Pointer(phNewObject))
 	return call("C_CopyObject", &a, func(ctx context.Context, m *pkcs11.Module) error {
@@ -50,7 +50,7 @@ func go_C_DestroyObject(hSession C.CK_SESSION_HANDLE, hObject C.CK_OBJECT_HANDLE
 
 //export go_C_GetObjectSize
 func go_C_GetObjectSize(hSession C.CK_SESSION_HANDLE, hObject C.CK_OBJECT_HANDLE, pulSize C.CK_ULONG_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	a.need(unsafe.Pointer(pulSize))
 	return call("C_GetObjectSize", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		size, err := m.GetObjectSize(ctx, ck.SessionHandle(hSession), ck.ObjectHandle(hObject))
@@ -63,7 +63,7 @@ func go_C_GetObjectSize(hSession C.CK_SESSION_HANDLE, hObject C.CK_OBJECT_HANDLE
 
 //export go_C_GetAttributeValue
 func go_C_GetAttributeValue(hSession C.CK_SESSION_HANDLE, hObject C.CK_OBJECT_HANDLE, pTemplate C.CK_ATTRIBUTE_PTR, ulCount C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	to := a.attributes(pTemplate, ulCount)
 	want := a.outputs(to, maxDepth)
 	return call("C_GetAttributeValue", &a, func(ctx context.Context, m *pkcs11.Module) error {
@@ -74,7 +74,7 @@ func go_C_GetAttributeValue(hSession C.CK_SESSION_HANDLE, hObject C.CK_OBJECT_HA
 
 //export go_C_SetAttributeValue
 func go_C_SetAttributeValue(hSession C.CK_SESSION_HANDLE, hObject C.CK_OBJECT_HANDLE, pTemplate C.CK_ATTRIBUTE_PTR, ulCount C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	t := a.template(pTemplate, ulCount)
 	return call("C_SetAttributeValue", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.SetAttributeValue(ctx, ck.SessionHandle(hSession), ck.ObjectHandle(hObject), t)
@@ -83,7 +83,7 @@ func go_C_SetAttributeValue(hSession C.CK_SESSION_HANDLE, hObject C.CK_OBJECT_HA
 
 //export go_C_FindObjectsInit
 func go_C_FindObjectsInit(hSession C.CK_SESSION_HANDLE, pTemplate C.CK_ATTRIBUTE_PTR, ulCount C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	t := a.template(pTemplate, ulCount)
 	return call("C_FindObjectsInit", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.FindObjectsInit(ctx, ck.SessionHandle(hSession), t)
@@ -93,7 +93,7 @@ func go_C_FindObjectsInit(hSession C.CK_SESSION_HANDLE, pTemplate C.CK_ATTRIBUTE
 //export go_C_FindObjects
 func go_C_FindObjects(hSession C.CK_SESSION_HANDLE, phObject C.CK_OBJECT_HANDLE_PTR, ulMaxObjectCount C.CK_ULONG,
 	pulObjectCount C.CK_ULONG_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	a.need(unsafe.Pointer(phObject))
 	a.need(unsafe.Pointer(pulObjectCount))
 	return call("C_FindObjects", &a, func(ctx context.Context, m *pkcs11.Module) error {

@@ -43,7 +43,7 @@ func go_C_CloseAllSessions(slotID C.CK_SLOT_ID) C.CK_RV {
 
 //export go_C_GetSessionInfo
 func go_C_GetSessionInfo(hSession C.CK_SESSION_HANDLE, pInfo C.CK_SESSION_INFO_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	a.need(unsafe.Pointer(pInfo))
 	return call("C_GetSessionInfo", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		info, err := m.GetSessionInfo(ctx, ck.SessionHandle(hSession))
@@ -63,7 +63,7 @@ func go_C_GetSessionInfo(hSession C.CK_SESSION_HANDLE, pInfo C.CK_SESSION_INFO_P
 //export go_C_GetSessionValidationFlags
 func go_C_GetSessionValidationFlags(hSession C.CK_SESSION_HANDLE, _type C.CK_SESSION_VALIDATION_FLAGS_TYPE,
 	pFlags C.CK_FLAGS_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	a.need(unsafe.Pointer(pFlags))
 	return call("C_GetSessionValidationFlags", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		flags, err := m.GetSessionValidationFlags(ctx, ck.SessionHandle(hSession), uint64(_type))
@@ -83,7 +83,7 @@ func go_C_SessionCancel(hSession C.CK_SESSION_HANDLE, flags C.CK_FLAGS) C.CK_RV 
 
 //export go_C_GetOperationState
 func go_C_GetOperationState(hSession C.CK_SESSION_HANDLE, pOperationState C.CK_BYTE_PTR, pulOperationStateLen C.CK_ULONG_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	out := a.out(pOperationState, pulOperationStateLen)
 	return call("C_GetOperationState", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.GetOperationState(ctx, ck.SessionHandle(hSession), out)
@@ -93,7 +93,7 @@ func go_C_GetOperationState(hSession C.CK_SESSION_HANDLE, pOperationState C.CK_B
 //export go_C_SetOperationState
 func go_C_SetOperationState(hSession C.CK_SESSION_HANDLE, pOperationState C.CK_BYTE_PTR, ulOperationStateLen C.CK_ULONG,
 	hEncryptionKey, hAuthenticationKey C.CK_OBJECT_HANDLE) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	state := a.in(pOperationState, ulOperationStateLen)
 	return call("C_SetOperationState", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.SetOperationState(ctx, ck.SessionHandle(hSession), state, ck.ObjectHandle(hEncryptionKey), ck.ObjectHandle(hAuthenticationKey))
@@ -102,7 +102,7 @@ func go_C_SetOperationState(hSession C.CK_SESSION_HANDLE, pOperationState C.CK_B
 
 //export go_C_Login
 func go_C_Login(hSession C.CK_SESSION_HANDLE, userType C.CK_USER_TYPE, pPin C.CK_UTF8CHAR_PTR, ulPinLen C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	pin := a.in(pPin, ulPinLen)
 	return call("C_Login", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.Login(ctx, ck.SessionHandle(hSession), ck.UserType(userType), pin)
@@ -112,7 +112,7 @@ func go_C_Login(hSession C.CK_SESSION_HANDLE, userType C.CK_USER_TYPE, pPin C.CK
 //export go_C_LoginUser
 func go_C_LoginUser(hSession C.CK_SESSION_HANDLE, userType C.CK_USER_TYPE, pPin C.CK_UTF8CHAR_PTR, ulPinLen C.CK_ULONG,
 	pUsername C.CK_UTF8CHAR_PTR, ulUsernameLen C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	pin, name := a.in(pPin, ulPinLen), a.in(pUsername, ulUsernameLen)
 	return call("C_LoginUser", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.LoginUser(ctx, ck.SessionHandle(hSession), ck.UserType(userType), pin, string(name))

@@ -20,7 +20,7 @@ func (a *args) noParam(n C.CK_ULONG) {
 
 //export go_C_MessageSignInit
 func go_C_MessageSignInit(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, hKey C.CK_OBJECT_HANDLE) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism := a.mechanismOrNil(pMechanism)
 	return call("C_MessageSignInit", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.MessageSignInit(ctx, ck.SessionHandle(hSession), mechanism, ck.ObjectHandle(hKey))
@@ -29,7 +29,7 @@ func go_C_MessageSignInit(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANIS
 
 //export go_C_SignMessage
 func go_C_SignMessage(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG, pData C.CK_BYTE_PTR, ulDataLen C.CK_ULONG, pSignature C.CK_BYTE_PTR, pulSignatureLen C.CK_ULONG_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	a.noParam(ulParameterLen)
 	data, out := a.in(pData, ulDataLen), a.out(pSignature, pulSignatureLen)
 	return call("C_SignMessage", &a, func(ctx context.Context, m *pkcs11.Module) error {
@@ -39,7 +39,7 @@ func go_C_SignMessage(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ul
 
 //export go_C_SignMessageBegin
 func go_C_SignMessageBegin(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	a.noParam(ulParameterLen)
 	return call("C_SignMessageBegin", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.SignMessageBegin(ctx, ck.SessionHandle(hSession))
@@ -50,7 +50,7 @@ func go_C_SignMessageBegin(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PT
 //
 //export go_C_SignMessageNext
 func go_C_SignMessageNext(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG, pData C.CK_BYTE_PTR, ulDataLen C.CK_ULONG, pSignature C.CK_BYTE_PTR, pulSignatureLen C.CK_ULONG_PTR) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	var out *pkcs11.Output
 	a.noParam(ulParameterLen)
 	data := a.in(pData, ulDataLen)
@@ -71,7 +71,7 @@ func go_C_MessageSignFinal(hSession C.CK_SESSION_HANDLE) C.CK_RV {
 
 //export go_C_MessageVerifyInit
 func go_C_MessageVerifyInit(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR, hKey C.CK_OBJECT_HANDLE) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	mechanism := a.mechanismOrNil(pMechanism)
 	return call("C_MessageVerifyInit", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.MessageVerifyInit(ctx, ck.SessionHandle(hSession), mechanism, ck.ObjectHandle(hKey))
@@ -80,7 +80,7 @@ func go_C_MessageVerifyInit(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHAN
 
 //export go_C_VerifyMessage
 func go_C_VerifyMessage(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG, pData C.CK_BYTE_PTR, ulDataLen C.CK_ULONG, pSignature C.CK_BYTE_PTR, ulSignatureLen C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	a.noParam(ulParameterLen)
 	data, signature := a.in(pData, ulDataLen), a.in(pSignature, ulSignatureLen)
 	return call("C_VerifyMessage", &a, func(ctx context.Context, m *pkcs11.Module) error {
@@ -90,7 +90,7 @@ func go_C_VerifyMessage(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, 
 
 //export go_C_VerifyMessageBegin
 func go_C_VerifyMessageBegin(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	a.noParam(ulParameterLen)
 	return call("C_VerifyMessageBegin", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.VerifyMessageBegin(ctx, ck.SessionHandle(hSession))
@@ -101,7 +101,7 @@ func go_C_VerifyMessageBegin(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_
 //
 //export go_C_VerifyMessageNext
 func go_C_VerifyMessageNext(hSession C.CK_SESSION_HANDLE, pParameter C.CK_VOID_PTR, ulParameterLen C.CK_ULONG, pData C.CK_BYTE_PTR, ulDataLen C.CK_ULONG, pSignature C.CK_BYTE_PTR, ulSignatureLen C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	a.noParam(ulParameterLen)
 	data, signature := a.in(pData, ulDataLen), a.in(pSignature, ulSignatureLen)
 	return call("C_VerifyMessageNext", &a, func(ctx context.Context, m *pkcs11.Module) error {

@@ -127,7 +127,7 @@ func go_C_InitToken(slotID C.CK_SLOT_ID, pPin C.CK_UTF8CHAR_PTR, ulPinLen C.CK_U
 
 //export go_C_InitPIN
 func go_C_InitPIN(hSession C.CK_SESSION_HANDLE, pPin C.CK_UTF8CHAR_PTR, ulPinLen C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	pin := a.in(pPin, ulPinLen)
 	return call("C_InitPIN", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.InitPIN(ctx, ck.SessionHandle(hSession), pin)
@@ -137,7 +137,7 @@ func go_C_InitPIN(hSession C.CK_SESSION_HANDLE, pPin C.CK_UTF8CHAR_PTR, ulPinLen
 //export go_C_SetPIN
 func go_C_SetPIN(hSession C.CK_SESSION_HANDLE, pOldPin C.CK_UTF8CHAR_PTR, ulOldLen C.CK_ULONG,
 	pNewPin C.CK_UTF8CHAR_PTR, ulNewLen C.CK_ULONG) C.CK_RV {
-	var a args
+	a := argsOf(hSession)
 	before, after := a.in(pOldPin, ulOldLen), a.in(pNewPin, ulNewLen)
 	return call("C_SetPIN", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		return m.SetPIN(ctx, ck.SessionHandle(hSession), before, after)

@@ -64,7 +64,7 @@ func (s *session) crypt(ctx context.Context, k opKind, data []byte, out *Output)
 // the latter's plaintext appears only once its tag was right. also, if not nil,
 // sees what went in and what came out, once both are sure.
 func (s *session) cryptPart(ctx context.Context, k opKind, data []byte, out *Output, also func(in, out []byte) error) error {
-	op, err := s.active(k)
+	op, err := s.parted(k)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func lenRange(k opKind) error {
 }
 
 func (s *session) cryptEnd(ctx context.Context, k opKind, out *Output) error {
-	op, err := s.active(k)
+	op, err := s.parted(k)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (m *Module) Digest(ctx context.Context, h ck.SessionHandle, data []byte, ou
 // DigestUpdate is C_DigestUpdate.
 func (m *Module) DigestUpdate(ctx context.Context, h ck.SessionHandle, data []byte) error {
 	return m.in(h, func(s *session) error {
-		op, err := s.active(opDigest)
+		op, err := s.parted(opDigest)
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (m *Module) DigestUpdate(ctx context.Context, h ck.SessionHandle, data []by
 // DigestFinal is C_DigestFinal.
 func (m *Module) DigestFinal(ctx context.Context, h ck.SessionHandle, out *Output) error {
 	return m.in(h, func(s *session) error {
-		op, err := s.active(opDigest)
+		op, err := s.parted(opDigest)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func (s *session) digest(ctx context.Context, op *operation, data []byte) error 
 // come first in all protocols that do such a thing.
 func (m *Module) DigestKey(ctx context.Context, h ck.SessionHandle, key ck.ObjectHandle) error {
 	return m.in(h, func(s *session) error {
-		op, err := s.active(opDigest)
+		op, err := s.parted(opDigest)
 		if err != nil {
 			return err
 		}

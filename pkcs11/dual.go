@@ -34,7 +34,7 @@ func (m *Module) DecryptVerifyUpdate(ctx context.Context, h ck.SessionHandle, da
 // decryption, to the other operation.
 func (m *Module) dual(ctx context.Context, h ck.SessionHandle, cipher, other opKind, data []byte, out *Output) error {
 	return m.in(h, func(s *session) error {
-		op, err := s.active(other)
+		op, err := s.parted(other)
 		if err != nil {
 			return err
 		}

@@ -70,6 +70,7 @@ type operation struct {
 
 	locked bool // waits for the context login of CKA_ALWAYS_AUTHENTICATE
 	parts  bool // an update was made
+	once   bool // a call with all data at once was made, and told a length
 
 	hash hash.Hash // what is signed or digested here
 	buf  []byte    // data that was not sent yet; a digest's beginning
@@ -209,9 +210,23 @@ func (s *session) active(k opKind) (*operation, error) {
 // whole is active for a call that does an operation in one part.
 func (s *session) whole(k opKind) (*operation, error) {
 	op, err := s.active(k)
-	if err == nil && op.parts {
+	if err != nil {
+		return nil, err
+	}
+	if op.parts {
 		s.end(k)
 		return nil, fmt.Errorf("%v in parts cannot end with all data at once: %w", k, ck.CKR_OPERATION_ACTIVE)
+	}
+	op.once = true
+	return op, nil
+}
+
+// parted is active for a call that does a part of an operation, or its end.
+func (s *session) parted(k opKind) (*operation, error) {
+	op, err := s.active(k)
+	if err == nil && op.once {
+		s.end(k)
+		return nil, fmt.Errorf("%v of all data at once cannot go on in parts: %w", k, ck.CKR_OPERATION_ACTIVE)
 	}
 	return op, err
 }

@@ -17,6 +17,7 @@ type machine struct {
 	r      *rand.Rand
 	active map[string]bool
 	parts  map[string]bool
+	once   map[string]bool
 	keys   []ck.ObjectHandle
 	mechs  map[string][]mech.Mechanism
 	calls  int
@@ -107,7 +108,7 @@ func newMachine(u *user, seed uint64) *machine {
 		mechanism(ck.CKM_AES_GCM, &mech.GCM{IV: iv[:12], TagBits: 128}), mechanism(ck.CKM_AES_CBC), mechanism(ck.CKM_SHA256)}
 	signs := []mech.Mechanism{mechanism(ck.CKM_ECDSA), mechanism(ck.CKM_ECDSA_SHA256), mechanism(ck.CKM_SHA256_HMAC), mechanism(ck.CKM_SHA512)}
 	return &machine{
-		u: u, r: rand.New(rand.NewPCG(seed, 11)), active: map[string]bool{}, parts: map[string]bool{},
+		u: u, r: rand.New(rand.NewPCG(seed, 11)), active: map[string]bool{}, parts: map[string]bool{}, once: map[string]bool{},
 		keys: []ck.ObjectHandle{pub, key, all, all, none, 0, 4711},
 		mechs: map[string][]mech.Mechanism{"sign": signs, "verify": signs, "encrypt": ciphers, "decrypt": ciphers,
 			"digest": {mechanism(ck.CKM_SHA256), mechanism(ck.CKM_SHA_1), mechanism(ck.CKM_ECDSA)}},
@@ -141,10 +142,12 @@ func (m *machine) step() {
 		err := s.whole(m.u.m, m.u, data, out)
 		m.missing(kind, "whole", err)
 		m.agree(kind, "whole after parts", err, !was || errors.Is(err, ck.CKR_OPERATION_ACTIVE))
+		m.once[kind] = m.active[kind]
 		m.after(kind, err, s.output && !was && buf == nil)
 	case 4:
 		err := s.update(m.u.m, m.u, data, out)
 		m.missing(kind, "update", err)
+		m.agree(kind, "update after all at once", err, !m.once[kind] || errors.Is(err, ck.CKR_OPERATION_ACTIVE))
 		if err == nil && m.active[kind] && (buf != nil || kind == "sign" || kind == "verify" || kind == "digest") {
 			m.parts[kind] = true
 		}
@@ -153,8 +156,10 @@ func (m *machine) step() {
 		}
 	case 5:
 		err := s.final(m.u.m, m.u, out)
+		was := m.once[kind]
 		m.missing(kind, "final", err)
-		m.after(kind, err, s.output && buf == nil)
+		m.agree(kind, "final after all at once", err, !was || errors.Is(err, ck.CKR_OPERATION_ACTIVE))
+		m.after(kind, err, s.output && !was && buf == nil)
 	}
 }
 
@@ -165,7 +170,7 @@ func (m *machine) after(kind string, err error, query bool) {
 	}
 }
 
-func (m *machine) end(kind string) { m.active[kind], m.parts[kind] = false, false }
+func (m *machine) end(kind string) { m.active[kind], m.parts[kind], m.once[kind] = false, false, false }
 
 // missing: a call is refused for want of an operation exactly if there is none.
 func (m *machine) missing(kind, call string, err error) {

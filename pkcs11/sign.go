@@ -42,7 +42,7 @@ func (m *Module) SignUpdate(ctx context.Context, h ck.SessionHandle, data []byte
 // addTo gives data to the signature or verification that is active.
 func (m *Module) addTo(ctx context.Context, h ck.SessionHandle, k opKind, data []byte) error {
 	return m.in(h, func(s *session) error {
-		op, err := s.active(k)
+		op, err := s.parted(k)
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (m *Module) addTo(ctx context.Context, h ck.SessionHandle, k opKind, data [
 // SignFinal is C_SignFinal.
 func (m *Module) SignFinal(ctx context.Context, h ck.SessionHandle, out *Output) error {
 	return m.in(h, func(s *session) error {
-		op, err := s.active(opSign)
+		op, err := s.parted(opSign)
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (m *Module) VerifyUpdate(ctx context.Context, h ck.SessionHandle, data []by
 // VerifyFinal is C_VerifyFinal.
 func (m *Module) VerifyFinal(ctx context.Context, h ck.SessionHandle, signature []byte) error {
 	return m.in(h, func(s *session) error {
-		op, err := s.active(opVerify)
+		op, err := s.parted(opVerify)
 		if err != nil {
 			return err
 		}

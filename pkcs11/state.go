@@ -29,15 +29,15 @@ type savedSession struct {
 }
 
 type savedOperation struct {
-	Kind        opKind
-	Mech        mech.Mechanism
-	Key         ck.ObjectHandle
-	Parts, Long bool
-	Hashed      bool
-	Hash        []byte
-	Buf         []byte
-	Remote      grep11client.State
-	Held        int
+	Kind              opKind
+	Mech              mech.Mechanism
+	Key               ck.ObjectHandle
+	Parts, Once, Long bool
+	Hashed            bool
+	Hash              []byte
+	Buf               []byte
+	Remote            grep11client.State
+	Held              int
 }
 
 // savable are the operations that states hold.
@@ -94,7 +94,7 @@ func (m *Module) GetOperationState(ctx context.Context, h ck.SessionHandle, out 
 }
 
 func (op *operation) save() (savedOperation, error) {
-	saved := savedOperation{Kind: op.kind, Mech: op.mech, Parts: op.parts, Long: op.long, Buf: op.buf, Remote: op.state, Held: op.held}
+	saved := savedOperation{Kind: op.kind, Mech: op.mech, Parts: op.parts, Once: op.once, Long: op.long, Buf: op.buf, Remote: op.state, Held: op.held}
 	if op.key != nil {
 		saved.Key = op.key.Handle
 	}
@@ -114,6 +114,9 @@ func (op *operation) save() (savedOperation, error) {
 // SetOperationState is C_SetOperationState. Operations that are active end.
 func (m *Module) SetOperationState(ctx context.Context, h ck.SessionHandle, state []byte, encryption, authentication ck.ObjectHandle) error {
 	return m.in(h, func(s *session) error {
+		if len(state) == 0 {
+			return fmt.Errorf("no state: %w", ck.CKR_ARGUMENTS_BAD)
+		}
 		plain, err := m.seal.Open(nil, nil, state, nil)
 		if err != nil {
 			return fmt.Errorf("state: %w", ck.CKR_SAVED_STATE_INVALID)
@@ -161,7 +164,7 @@ func (s *session) restore(ctx context.Context, saved savedSession) error {
 			return fmt.Errorf("%v: %w", err, ck.CKR_SAVED_STATE_INVALID)
 		}
 		op := s.ops[one.Kind]
-		op.parts, op.long, op.buf, op.state, op.held = one.Parts, one.Long, one.Buf, one.Remote, one.Held
+		op.parts, op.once, op.long, op.buf, op.state, op.held = one.Parts, one.Once, one.Long, one.Buf, one.Remote, one.Held
 		if !one.Hashed {
 			continue
 		}

@@ -75,9 +75,10 @@ func TestOperationState(t *testing.T) {
 		t.Errorf("MACs %x and %x, %v", a, b, err)
 	}
 
-	for name, bad := range map[string][]byte{"nothing": nil, "garbage": make([]byte, 100), "altered": append(bytes.Clone(state[:len(state)-1]), state[len(state)-1]^1)} {
+	for name, bad := range map[string][]byte{"garbage": make([]byte, 100), "altered": append(bytes.Clone(state[:len(state)-1]), state[len(state)-1]^1)} {
 		wants(t, name, m.SetOperationState(ctx, v.h, bad, 0, 0), ck.CKR_SAVED_STATE_INVALID)
 	}
+	wants(t, "no state", m.SetOperationState(ctx, v.h, nil, 0, 0), ck.CKR_ARGUMENTS_BAD)
 	reader := open(t, m, ro)
 	wants(t, "another session state", m.SetOperationState(ctx, reader.h, state, 0, 0), ck.CKR_SAVED_STATE_INVALID)
 	wants(t, "another module", s.module("").SetOperationState(ctx, reader.h, state, 0, 0), ck.CKR_SESSION_HANDLE_INVALID)

@@ -42,7 +42,7 @@ func (m *Module) VerifySignatureUpdate(ctx context.Context, h ck.SessionHandle, 
 // VerifySignatureFinal is C_VerifySignatureFinal.
 func (m *Module) VerifySignatureFinal(ctx context.Context, h ck.SessionHandle) error {
 	return m.in(h, func(s *session) error {
-		op, err := s.active(opVerifySignature)
+		op, err := s.parted(opVerifySignature)
 		if err != nil {
 			return err
 		}
