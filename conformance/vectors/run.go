@@ -47,6 +47,7 @@ type group struct {
 	PrivatePKCS8 Hex             `json:"privateKeyPkcs8"`
 	PublicASN    Hex             `json:"publicKeyAsn"`
 	ParameterSet string          `json:"parameterSet"`
+	PrivateSeed  Hex             `json:"privateSeed"`
 	Tests        []vector        `json:"tests"`
 	PublicKey    json.RawMessage `json:"publicKey"`
 }
@@ -61,7 +62,8 @@ type vector struct {
 	Label, Public, Private, Shared  Hex
 	IKM, Salt, Info, OKM            Hex
 	Size                            int
-	Seed, EK, C, K, Ctx, Mu, Rnd    Hex
+	Seed, EK, DK, C, K, Ctx         Hex
+	Mu, Rnd                         Hex
 }
 
 // leftOut is an error that says why a case cannot be run.
@@ -94,6 +96,8 @@ var runners = map[string]func(*service, context.Context, *file, *group, *vector)
 	"MlDsaVerify":                   (*service).mldsaVerify,
 	"MlDsaSign":                     (*service).mldsaSign,
 	"MLKEMTest":                     (*service).mlkem,
+	"MLKEMKeyGen":                   (*service).mlkemKeyGen,
+	"MLKEMEncapsTest":               (*service).mlkemEncaps,
 }
 
 // Run runs all files of a folder against a server.

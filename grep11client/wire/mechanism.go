@@ -37,7 +37,7 @@ var params = map[mech.ParamKind]param{
 	mech.ParamBTC:         {encodeBTC, decodeBTC, false},
 	mech.ParamECSG:        {encodeECSG, decodeECSG, false},
 	mech.ParamECAGG:       {encodeECAGG, decodeECAGG, false},
-	mech.ParamKyber:       {encodeKyber, decodeKyber, false},
+	mech.ParamKyber:       {encodeKyber, decodeKyber, true},
 	mech.ParamCCM:         extension(encodeCCM, decodeCCM, false),
 	mech.ParamChaCha:      extension(encodeChaCha, decodeChaCha, false),
 	mech.ParamHKDF:        extension(encodeHKDF, decodeHKDF, false),

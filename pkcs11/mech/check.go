@@ -16,7 +16,7 @@ func (m Mechanism) Check() error {
 		return err
 	}
 	if m.Param == nil {
-		if r.Param == ParamNone || r.Param == ParamEdDSA || r.Param == ParamKeyWrapIV || r.Param == ParamContext {
+		if mayBeAbsent[r.Param] {
 			return nil
 		}
 		return m.badParam("is missing")
@@ -30,6 +30,9 @@ func (m Mechanism) Check() error {
 	}
 	return m.checkValue(r)
 }
+
+// mayBeAbsent: Kyber's is for derivation alone, and C_EncapsulateKey has none.
+var mayBeAbsent = map[ParamKind]bool{ParamNone: true, ParamEdDSA: true, ParamKeyWrapIV: true, ParamContext: true, ParamKyber: true}
 
 func (m Mechanism) badParam(format string, args ...any) error {
 	return fmt.Errorf("%v: parameter %s: %w", m.Type, fmt.Sprintf(format, args...), ck.CKR_MECHANISM_PARAM_INVALID)

@@ -103,8 +103,8 @@ func (m Mechanism) checkModern() error {
 		}
 		return Mechanism{m.Type, &p.OAEP}.checkOAEP(&p.OAEP)
 	case *SignContext:
-		if len(p.Context) > 255 {
-			return m.badParam("has a context of %d bytes", len(p.Context))
+		if len(p.Context) > 255 || p.Hedge > ck.CKH_DETERMINISTIC_REQUIRED {
+			return m.badParam("has a context of %d bytes and hedge variant %d", len(p.Context), p.Hedge)
 		}
 	}
 	return nil

@@ -17,8 +17,8 @@ const lenCheckBlock = 8
 const lenBLS = 192
 
 // OutLen is how many bytes an operation makes of lenIn bytes, at most, in one
-// part. keyBytes is the length of an RSA modulus, of a curve's order, or 0 for
-// keys whose size does not matter. Results are exact but for decryption, where
+// part. keyBytes is the length of an RSA modulus, of a curve's order, of a
+// parameter set's signature, or 0 for keys whose size does not matter. Results are exact but for decryption, where
 // padding shortens them.
 func (m Mechanism) OutLen(op Op, keyBytes, lenIn int) int {
 	r := byType[m.Type]
@@ -39,9 +39,10 @@ var outLens = [...]lenFunc{
 		}
 		return 2 * keyBytes
 	},
-	OutHash:     func(_ Mechanism, r *Row, _ Op, _, _ int) int { return r.Hash.Size() },
-	OutEdwards:  func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return 2 * keyBytes },
-	OutSameAsIn: func(_ Mechanism, _ *Row, _ Op, _, lenIn int) int { return lenIn },
+	OutHash:      func(_ Mechanism, r *Row, _ Op, _, _ int) int { return r.Hash.Size() },
+	OutSignature: func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return keyBytes },
+	OutEdwards:   func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return 2 * keyBytes },
+	OutSameAsIn:  func(_ Mechanism, _ *Row, _ Op, _, lenIn int) int { return lenIn },
 	OutPadded: func(_ Mechanism, r *Row, op Op, _, lenIn int) int {
 		if op == OpDecrypt {
 			return lenIn

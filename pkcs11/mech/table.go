@@ -48,12 +48,14 @@ const (
 	OutTag            // the input and a tag
 	OutBlock          // the cipher's block
 	OutKeyWrap        // the input and a check block of 8 bytes, to a multiple of 8
+	OutSignature      // as the key's parameter set says
 )
 
 const (
 	signs    = ck.CKF_SIGN | ck.CKF_VERIFY
 	crypts   = ck.CKF_ENCRYPT | ck.CKF_DECRYPT
 	wraps    = ck.CKF_WRAP | ck.CKF_UNWRAP
+	kems     = ck.CKF_ENCAPSULATE | ck.CKF_DECAPSULATE
 	onCurves = ck.CKF_EC_F_P | ck.CKF_EC_NAMEDCURVE | ck.CKF_EC_UNCOMPRESS
 )
 
@@ -66,6 +68,11 @@ var (
 	baseKey  = append([]ck.KeyType{ck.CKK_CHACHA20}, macKey...)
 	treeKey  = []ck.KeyType{ck.CKK_GENERIC_SECRET, ck.CKK_EC, ck.CKK_EC_EDWARDS}
 	boundKey = []ck.KeyType{ck.CKK_RSA, ck.CKK_AES}
+	mlkemKey = []ck.KeyType{ck.CKK_ML_KEM, ck.CKK_IBM_ML_KEM}
+	mldsaKey = []ck.KeyType{ck.CKK_ML_DSA, ck.CKK_IBM_ML_DSA}
+	slhKey   = []ck.KeyType{ck.CKK_SLH_DSA}
+	kyberKey = []ck.KeyType{ck.CKK_IBM_PQC_KYBER}
+	dilKey   = []ck.KeyType{ck.CKK_IBM_PQC_DILITHIUM}
 	dsaKey   = []ck.KeyType{ck.CKK_DSA}
 	dhKey    = []ck.KeyType{ck.CKK_DH}
 	edKey    = []ck.KeyType{ck.CKK_EC_EDWARDS}
@@ -82,6 +89,10 @@ var (
 	edSizes  = Bits(255, 448)
 	aesSizes = Bytes(16, 32)
 	macSizes = Bytes(1, 1<<16)
+	// Of the public key, PKCS#11 v3.2 §6.67 and on.
+	mlkemSizes = Bytes(800, 1568)
+	mldsaSizes = Bytes(1312, 2592)
+	slhSizes   = Bytes(32, 64)
 )
 
 // table's first row is CKM_RSA_PKCS: GREP11 clients expect it first in the
@@ -159,6 +170,41 @@ var table = []Row{
 	{Type: ck.CKM_DH_PKCS_PARAMETER_GEN, Keys: dhKey, Size: dhSizes, Use: ck.CKF_GENERATE},
 	{Type: ck.CKM_DH_PKCS_KEY_PAIR_GEN, Keys: dhKey, Size: dhSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
 	{Type: ck.CKM_DH_PKCS_DERIVE, Keys: dhKey, Size: dhSizes, Use: ck.CKF_DERIVE, Param: ParamBytes},
+
+	{Type: ck.CKM_ML_KEM_KEY_PAIR_GEN, Keys: mlkemKey, Size: mlkemSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
+	{Type: ck.CKM_ML_KEM, Keys: mlkemKey, Size: mlkemSizes, Use: kems, Param: ParamKyber},
+	{Type: ck.CKM_ML_DSA_KEY_PAIR_GEN, Keys: mldsaKey, Size: mldsaSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
+	{Type: ck.CKM_ML_DSA, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Single: true, Out: OutSignature},
+	{Type: ck.CKM_HASH_ML_DSA, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamHashContext, Single: true, Out: OutSignature},
+	{Type: ck.CKM_HASH_ML_DSA_SHA224, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA224, Out: OutSignature},
+	{Type: ck.CKM_HASH_ML_DSA_SHA256, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA256, Out: OutSignature},
+	{Type: ck.CKM_HASH_ML_DSA_SHA384, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA384, Out: OutSignature},
+	{Type: ck.CKM_HASH_ML_DSA_SHA512, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA512, Out: OutSignature},
+	{Type: ck.CKM_HASH_ML_DSA_SHA3_224, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA3_224, Out: OutSignature},
+	{Type: ck.CKM_HASH_ML_DSA_SHA3_256, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA3_256, Out: OutSignature},
+	{Type: ck.CKM_HASH_ML_DSA_SHA3_384, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA3_384, Out: OutSignature},
+	{Type: ck.CKM_HASH_ML_DSA_SHA3_512, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA3_512, Out: OutSignature},
+	{Type: ck.CKM_HASH_ML_DSA_SHAKE128, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Out: OutSignature},
+	{Type: ck.CKM_HASH_ML_DSA_SHAKE256, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Out: OutSignature},
+	{Type: ck.CKM_SLH_DSA_KEY_PAIR_GEN, Keys: slhKey, Size: slhSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
+	{Type: ck.CKM_SLH_DSA, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Single: true, Out: OutSignature},
+	{Type: ck.CKM_HASH_SLH_DSA, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamHashContext, Single: true, Out: OutSignature},
+	{Type: ck.CKM_HASH_SLH_DSA_SHA224, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA224, Out: OutSignature},
+	{Type: ck.CKM_HASH_SLH_DSA_SHA256, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA256, Out: OutSignature},
+	{Type: ck.CKM_HASH_SLH_DSA_SHA384, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA384, Out: OutSignature},
+	{Type: ck.CKM_HASH_SLH_DSA_SHA512, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA512, Out: OutSignature},
+	{Type: ck.CKM_HASH_SLH_DSA_SHA3_224, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA3_224, Out: OutSignature},
+	{Type: ck.CKM_HASH_SLH_DSA_SHA3_256, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA3_256, Out: OutSignature},
+	{Type: ck.CKM_HASH_SLH_DSA_SHA3_384, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA3_384, Out: OutSignature},
+	{Type: ck.CKM_HASH_SLH_DSA_SHA3_512, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Hash: crypto.SHA3_512, Out: OutSignature},
+	{Type: ck.CKM_HASH_SLH_DSA_SHAKE128, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Out: OutSignature},
+	{Type: ck.CKM_HASH_SLH_DSA_SHAKE256, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Out: OutSignature},
+	{Type: ck.CKM_IBM_ML_KEM_KEY_PAIR_GEN, Keys: mlkemKey, Size: mlkemSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
+	{Type: ck.CKM_IBM_ML_KEM, Keys: mlkemKey, Size: mlkemSizes, Use: ck.CKF_DERIVE, Param: ParamKyber},
+	{Type: ck.CKM_IBM_ML_DSA_KEY_PAIR_GEN, Keys: mldsaKey, Size: mldsaSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
+	{Type: ck.CKM_IBM_ML_DSA, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Single: true, Out: OutSignature},
+	{Type: ck.CKM_IBM_KYBER, Keys: kyberKey, Size: mlkemSizes, Use: ck.CKF_GENERATE_KEY_PAIR | ck.CKF_DERIVE, Param: ParamKyber},
+	{Type: ck.CKM_IBM_DILITHIUM, Keys: dilKey, Size: mldsaSizes, Use: ck.CKF_GENERATE_KEY_PAIR | signs, Single: true, Out: OutSignature},
 
 	{Type: ck.CKM_AES_KEY_GEN, Keys: aesKey, Size: aesSizes, Use: ck.CKF_GENERATE},
 	{Type: ck.CKM_AES_ECB, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Block: 16, Out: OutSameAsIn},

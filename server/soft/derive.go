@@ -17,6 +17,8 @@ type derived struct {
 	request  *request
 	defaults unit.Bits
 	checkSum []byte
+	// encapsulated: the key has no history, PKCS#11 v3.2 §5.18.8.
+	encapsulated bool
 }
 
 // DeriveKey derives a key.
@@ -25,7 +27,7 @@ func (u *Unit) DeriveKey(_ context.Context, m mech.Mechanism, base unit.Blob, da
 	if err != nil {
 		return unit.Key{}, err
 	}
-	if e.derive == nil || row.Use&ck.CKF_DERIVE == 0 {
+	if e.derive == nil || row.Use&(ck.CKF_DERIVE|ck.CKF_ENCAPSULATE) == 0 {
 		return unit.Key{}, invalidMechanism(m, "derives nothing")
 	}
 	var k *key
@@ -34,7 +36,7 @@ func (u *Unit) DeriveKey(_ context.Context, m mech.Mechanism, base unit.Blob, da
 			return unit.Key{}, err
 		}
 		defer runtime.KeepAlive(k)
-		if err := u.may(k, unit.BitDerive, m, row); err != nil {
+		if err := u.may(k, e.rightToDerive(m), m, row); err != nil {
 			return unit.Key{}, err
 		}
 	}
@@ -45,6 +47,13 @@ func (u *Unit) DeriveKey(_ context.Context, m mech.Mechanism, base unit.Blob, da
 	return u.answerDerived(k, d)
 }
 
+func (e *engine) rightToDerive(m mech.Mechanism) unit.Bits {
+	if e.deriveRight == nil {
+		return unit.BitDerive
+	}
+	return e.deriveRight(m)
+}
+
 func (u *Unit) answerDerived(base *key, d derived) (unit.Key, error) {
 	k := d.key
 	if k.gen == 0 {
@@ -53,7 +62,9 @@ func (u *Unit) answerDerived(base *key, d derived) (unit.Key, error) {
 	if err := k.take(d.request, d.defaults); err != nil {
 		return unit.Key{}, err
 	}
-	k.bits = inherit(base, k.bits)
+	if !d.encapsulated {
+		k.bits = inherit(base, k.bits)
+	}
 	sum := d.checkSum
 	if sum == nil && k.class == ck.CKO_SECRET_KEY {
 		sum = k.checkSum()

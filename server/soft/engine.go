@@ -30,6 +30,8 @@ type engine struct {
 	parameters func(m mech.Mechanism, t ck.Template) (unit.Key, error)
 	pair       func(m mech.Mechanism, pub, priv *request) (*pair, error)
 	derive     func(u *Unit, base *key, m mech.Mechanism, data []byte, t ck.Template) (derived, error)
+	// deriveRight is what derivation needs of the base key. Nil: DERIVE.
+	deriveRight func(m mech.Mechanism) unit.Bits
 }
 
 // running takes a message in parts and can be put into a state.

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"grep11/pkcs11/ck"
+	"grep11/pkcs11/mech"
 	"grep11/server/unit"
 )
 
@@ -38,6 +39,9 @@ func init() {
 		string(oidEC):  findCurve,
 		string(oidDSA): isFamily(&dsaFamily),
 		string(oidDH):  isFamily(&dhFamily),
+	}
+	for _, s := range mech.ParameterSets() {
+		algorithms[string(s.OID)] = isSet(&s)
 	}
 }
 

@@ -68,6 +68,9 @@ func (k *key) secretValue(t ck.AttributeType) (ck.Attribute, error) {
 	if k.typ == ck.CKK_RSA {
 		return k.rsaValue(t)
 	}
+	if pqcFamilies[k.typ] != nil {
+		return pqcSecret(k, t)
+	}
 	if t != ck.CKA_VALUE {
 		return ck.Attribute{}, fmt.Errorf("%v: %w", t, ck.CKR_ATTRIBUTE_TYPE_INVALID)
 	}

@@ -44,6 +44,8 @@ var uses = map[unit.Bits]struct{ secret, private command.ControlPoint }{
 	unit.BitWrap:    {command.XCP_CPB_WRAP_SYMM, command.XCP_CPB_WRAP_ASYMM},
 	unit.BitUnwrap:  {command.XCP_CPB_UNWRAP_SYMM, command.XCP_CPB_UNWRAP_ASYMM},
 	unit.BitDerive:  {command.XCP_CPB_DERIVE, command.XCP_CPB_DERIVE},
+
+	unit.BitDecapsulate: {command.XCP_CPB_DERIVE, command.XCP_CPB_DERIVE},
 }
 
 // permits checks what is to be done with a key under a mechanism.
@@ -175,7 +177,7 @@ func facts(k *key) (points []command.ControlPoint, strength int, err error) {
 	case ck.CKK_EC_EDWARDS, ck.CKK_EC_MONTGOMERY:
 		return points, (info.curve.bits + 1) / 2, nil
 	}
-	return points, 128, nil // post-quantum keys: category 1 and up
+	return points, info.set().Strength, nil
 }
 
 func curvePoint(c *curve) command.ControlPoint {

@@ -1,0 +1,1 @@
+// This file lets internal.go declare functions without bodies.
