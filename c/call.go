@@ -15,6 +15,7 @@ import (
 
 	"grep11/pkcs11"
 	"grep11/pkcs11/ck"
+	"grep11/pkcs11/until"
 )
 
 // life is the time from C_Initialize to C_Finalize.
@@ -46,6 +47,14 @@ func enter() *life {
 
 func (l *life) leave() { l.calls.Add(-1) }
 
+// latest is when a call that begins now has to end.
+func (l *life) latest() (t time.Time) {
+	if l.bound > 0 {
+		t = time.Now().Add(l.bound)
+	}
+	return t
+}
+
 // call is the one way from C into the module: it checks that the library is
 // initialised and that the arguments were fit to be read, bounds the call's
 // time, recovers panics, logs, and makes the CK_RV.
@@ -55,12 +64,9 @@ func call(name string, a *args, f func(context.Context, *pkcs11.Module) error) C
 		return rv(ck.CKR_CRYPTOKI_NOT_INITIALIZED)
 	}
 	defer l.leave()
-	ctx := bounded{life: l.ctx}
-	if l.bound > 0 {
-		ctx.until = time.Now().Add(l.bound)
-	}
-	defer ctx.release()
-	return l.result(name, run(&ctx, l.module, name, a, f))
+	ctx := until.New(l.ctx, l.latest())
+	defer ctx.Release()
+	return l.result(name, run(ctx, l.module, name, a, f))
 }
 
 // callUnbounded is call for a function that waits as long as the caller likes.

@@ -82,37 +82,6 @@ func TestCallsAreLogged(t *testing.T) {
 	}
 }
 
-func TestBoundedContext(t *testing.T) {
-	life, end := context.WithCancel(context.Background())
-	for _, row := range []struct {
-		what string
-		b    *bounded
-		want error
-	}{
-		{"no bound", &bounded{life: life}, nil},
-		{"time left", &bounded{life: life, until: time.Now().Add(time.Hour)}, nil},
-		{"time up", &bounded{life: life, until: time.Now().Add(-time.Second)}, context.DeadlineExceeded},
-	} {
-		if err := row.b.Err(); err != row.want {
-			t.Errorf("%s, before Done was asked for: %v", row.what, err)
-		}
-		child, cancel := context.WithCancel(row.b)
-		if err := row.b.Err(); err != row.want || child.Err() != row.want {
-			t.Errorf("%s, after: %v, child %v", row.what, err, child.Err())
-		}
-		cancel()
-		row.b.release()
-	}
-	fresh := &bounded{life: life}
-	waiting := &bounded{life: life}
-	done := waiting.Done()
-	end()
-	<-done
-	if fresh.Err() != context.Canceled || waiting.Err() != context.Canceled {
-		t.Errorf("after the life's end: %v, %v", fresh.Err(), waiting.Err())
-	}
-}
-
 func TestUnpad(t *testing.T) {
 	for in, want := range map[string]string{
 		"dev                             ": "dev",

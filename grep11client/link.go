@@ -23,14 +23,16 @@ type link struct {
 	unary   atomic.Bool   // the server lacks grep11.ext.v1.Session
 	calls   atomic.Int64  // under way
 	answers atomic.Uint64 // received; a slow call beside others' answers is just slow
+	guarded atomic.Bool   // guard runs
 
 	mu     sync.Mutex
-	idle   []*stream // the last used is the last
-	closed bool      // no stream comes back any more
+	busy   map[*stream]struct{} // leased
+	idle   []*stream            // the last used is the last
+	closed bool                 // no stream comes back any more
 }
 
 func newLink(e *endpoint, conn *grpc.ClientConn, raw net.Conn) *link {
-	l := &link{ep: e, conn: conn, raw: raw, slots: make(chan struct{}, e.c.cfg.Pool.Streams)}
+	l := &link{ep: e, conn: conn, raw: raw, slots: make(chan struct{}, e.c.cfg.Pool.Streams), busy: map[*stream]struct{}{}}
 	l.ctx, l.fail = context.WithCancel(context.Background())
 	return l
 }
@@ -100,15 +102,17 @@ func (l *link) lease(ctx context.Context, limit time.Duration) (*stream, error) 
 		}
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	var s *stream
 	if n := len(l.idle); n > 0 {
-		s := l.idle[n-1]
+		s = l.idle[n-1]
 		l.idle[n-1] = nil
 		l.idle = l.idle[:n-1]
-		l.mu.Unlock()
-		return s, nil
+	} else {
+		s = newStream(l)
 	}
-	l.mu.Unlock()
-	return newStream(l), nil
+	l.busy[s] = struct{}{}
+	return s, nil
 }
 
 func (l *link) waitSlot(ctx context.Context, limit time.Duration) error {
@@ -128,14 +132,13 @@ func (l *link) waitSlot(ctx context.Context, limit time.Duration) error {
 
 // release gives a stream back; a broken one is thrown away.
 func (l *link) release(s *stream, good bool) {
-	if good {
-		s.used = time.Now()
-		l.mu.Lock()
-		if good = !l.closed; good {
-			l.idle = append(l.idle, s)
-		}
-		l.mu.Unlock()
+	s.used = time.Now()
+	l.mu.Lock()
+	delete(l.busy, s)
+	if good = good && !l.closed; good {
+		l.idle = append(l.idle, s)
 	}
+	l.mu.Unlock()
 	if !good {
 		s.cancel()
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -31,22 +31,24 @@ func ended(ctx context.Context) error {
 }
 
 // stream is a leased Session.Exchange: one request, one response, on the
-// caller's own goroutine. It is used by one call at a time and needs no lock.
+// caller's own goroutine. It is used by one call at a time.
 type stream struct {
 	link    *link
 	ctx     context.Context
 	cancel  context.CancelFunc
-	timer   *time.Timer // ends a call that takes too long, by ending the stream
-	expired atomic.Bool
+	expired bool // of the last call, valid when it has ended
 	used    time.Time
 	grpc.BidiStreamingClient[extpb.Request, extpb.Response]
+
+	mu     sync.Mutex
+	caller context.Context // guarded by mu; of the call under way, nil: none
+	until  time.Time       // guarded by mu; when it has to end
+	late   bool            // guarded by mu; it was ended for its time
 }
 
 func newStream(l *link) *stream {
 	s := &stream{link: l}
 	s.ctx, s.cancel = context.WithCancel(l.ctx)
-	s.timer = time.AfterFunc(time.Hour, func() { s.expired.Store(true); s.cancel() })
-	s.timer.Stop()
 	return s
 }
 
@@ -73,7 +75,7 @@ func (l *link) call(ctx context.Context, limit time.Duration, req *extpb.Request
 		l.unary.Store(true)
 		return l.callUnary(ctx, limit, req)
 	}
-	return nil, sent, l.blame(ctx, s.expired.Load(), seen, err)
+	return nil, sent, l.blame(ctx, s.expired, seen, err)
 }
 
 // blame says why an exchange failed, and gives the link up where it is at
@@ -96,23 +98,41 @@ func (l *link) blame(ctx context.Context, expired bool, answersBefore uint64, er
 	return err
 }
 
-// exchange bounds a round trip in time. A cancellation that has begun when the
-// answer comes spoils the stream for the next call, so the stream is ended.
+// exchange is a round trip that the link's guard bounds in time. A cancellation
+// that has begun when the answer comes has spoiled the stream for the next call.
 func (s *stream) exchange(ctx context.Context, limit time.Duration, req *extpb.Request) (resp *extpb.Response, sent bool, err error) {
-	s.timer.Reset(limit)
-	if ctx.Done() != nil {
-		unwatch := context.AfterFunc(ctx, s.cancel)
-		defer func() {
-			if !unwatch() {
-				s.cancel()
-			}
-		}()
-	}
+	s.begin(ctx, limit)
 	resp, sent, err = s.roundTrip(req)
-	if !s.timer.Stop() {
+	s.expired = s.end()
+	return resp, sent, err
+}
+
+func (s *stream) begin(ctx context.Context, limit time.Duration) {
+	s.mu.Lock()
+	s.caller, s.until, s.late = ctx, time.Now().Add(limit), false
+	s.mu.Unlock()
+	s.link.watchCalls()
+}
+
+func (s *stream) end() (late bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.caller = nil
+	return s.late
+}
+
+// look ends the call under way, by ending the stream, if its time is over or its
+// caller has given up. It tells whether there is a call.
+func (s *stream) look(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.caller == nil {
+		return false
+	}
+	if s.late = !now.Before(s.until); s.late || s.caller.Err() != nil {
 		s.cancel()
 	}
-	return resp, sent, err
+	return true
 }
 
 func (s *stream) roundTrip(req *extpb.Request) (*extpb.Response, bool, error) {

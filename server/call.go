@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"grep11/grep11client/grep11pb"
 	"grep11/grep11client/wire"
@@ -22,6 +23,8 @@ type call struct {
 	credential []byte // of a login; empty: not logged in
 	token      []byte // that stored keys belong to
 	prehashed  bool
+	// limit is how long the caller waits; 0: no bound of its own.
+	limit time.Duration
 	// slow calls may keep a crypto unit busy for seconds.
 	slow bool
 }

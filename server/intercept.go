@@ -17,6 +17,7 @@ import (
 
 	"grep11/grep11client/wire"
 	"grep11/pkcs11/ck"
+	"grep11/pkcs11/until"
 	"grep11/server/access"
 	"grep11/server/unit"
 )
@@ -44,15 +45,19 @@ func (s *Server) run(ctx context.Context, c *call, req proto.Message) (resp prot
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("before the call began: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(s.faults.named(ctx, c.method.name), s.config.Listen.RequestTimeout.Duration)
-	defer cancel()
+	limit := s.config.Listen.RequestTimeout.Duration
+	if c.limit > 0 {
+		limit = min(limit, c.limit)
+	}
+	bounded := until.New(s.faults.named(ctx, c.method.name), time.Now().Add(limit))
+	defer bounded.Release()
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic", "method", c.method.name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			resp, err = nil, fmt.Errorf("%s: internal error: %w", c.method.name, ck.CKR_FUNCTION_FAILED)
 		}
 	}()
-	resp, err = c.method.run(ctx, c, req)
+	resp, err = c.method.run(bounded, c, req)
 	return resp, transient(err)
 }
 

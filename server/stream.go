@@ -89,11 +89,7 @@ func (s *Server) turn(ctx context.Context, stream grpc.ServerStream, c call, ref
 
 // exchanged answers one request of a stream.
 func (s *Server) exchanged(ctx context.Context, c call, r *extpb.Request, refused error) *extpb.Response {
-	if r.TimeoutMs > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.TimeoutMs)*time.Millisecond)
-		defer cancel()
-	}
+	c.limit = time.Duration(r.TimeoutMs) * time.Millisecond
 	m, req := called(r)
 	c.method = m
 	result, err := s.answer(ctx, &c, req, refused)

@@ -143,8 +143,12 @@ func run[T any](ctx context.Context, m *member, slow bool, f func(unit.Unit) (T,
 	}
 	select {
 	case places <- struct{}{}:
-	case <-ctx.Done():
-		return zero, fmt.Errorf("waiting for crypto unit %q: %w", m.Name(), ctx.Err())
+	default: // ctx is asked for a channel only if there is something to wait for
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+			return zero, fmt.Errorf("waiting for crypto unit %q: %w", m.Name(), ctx.Err())
+		}
 	}
 	defer func() { <-places }()
 	return f(m.Unit)
