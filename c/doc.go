@@ -3,8 +3,9 @@
 // lists and fork; Go turns pointers into slices and calls the module.
 //
 // A call goes C_Sign (entries.c) -> engine()->C_Sign (fork.c: whose Go runtime)
-// -> go_C_Sign (sign.go) -> call (call.go) -> (*pkcs11.Module).Sign. To add a
-// function, write the export and the method: its line in functions.h is
+// -> relay_C_Sign (relay.c: the thread waits in C) -> go_C_Sign (sign.go) -> call
+// (call.go) -> (*pkcs11.Module).Sign. What does not wait for the service goes to
+// Go on its own thread; build/gen/relayed.go says which is which. To add a function, write the export and the method: its line in functions.h is
 // generated, a wrong signature does not compile, a missing one does not link.
 package main
 

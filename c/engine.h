@@ -10,6 +10,7 @@
 
 /* The functions in Go: the exports of the .go files here. */
 #define GO_DECLARE(name, parameters) CK_RV go_##name parameters;
+#define RELAY_DECLARE(name, parameters) CK_RV go_##name parameters, relay_##name parameters;
 #define LIFE_DECLARE(name, parameters) CK_RV go_##name parameters;
 #define C_DECLARE(name, parameters)
 #define FUNCTION(by, name, parameters, arguments) by##_DECLARE(name, parameters)

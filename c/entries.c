@@ -16,6 +16,8 @@
 		return e ? e->name arguments : CKR_CRYPTOKI_NOT_INITIALIZED; \
 	}
 
+#define RELAY_ENTRY GO_ENTRY
+
 /* C_Initialize and C_Finalize are in fork.c, the lists in tables.c. */
 #define LIFE_ENTRY(name, parameters, arguments)
 #define C_ENTRY(name, parameters, arguments)

@@ -42,6 +42,7 @@ func go_C_Initialize(pInitArgs C.CK_VOID_PTR) C.CK_RV {
 	l := &life{module: m, bound: m.CallTimeout(), log: m.Log()}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	current.Store(l)
+	relay()
 	return C.CKR_OK
 }
 

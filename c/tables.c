@@ -29,6 +29,7 @@ static const CK_FUNCTION_LIST_3_2 list_3_2 = {
 };
 
 #define GO_MEMBER(name) .name = go_##name,
+#define RELAY_MEMBER(name) .name = relay_##name,
 #define LIFE_MEMBER(name) .name = go_##name,
 #define C_MEMBER(name) .name = name,
 

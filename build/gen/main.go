@@ -20,6 +20,8 @@ func main() {
 		{"pkcs11/ck/zconst.go", goConstants},
 		{"c/cryptoki.h", cHeader},
 		{"c/functions.h", cFunctions},
+		{"c/relayed.h", cRelayed},
+		{"c/zrelayed.go", goRelayed},
 		{"server/admin/command/zconst.go", adminConstants},
 	} {
 		text, err := out.make()
