@@ -1,17 +1,12 @@
 package consumers
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,28 +14,10 @@ import (
 
 const nginxProgram = "/usr/sbin/nginx" // not on every user's PATH
 
-// webServer is an nginx whose keys are on the token.
-type webServer struct {
-	s       *service
-	address string
-	roots   *x509.CertPool
-	master  int
-	seen    map[int]bool // every process it ever had
-}
-
 func startNginx(t *testing.T) *webServer {
 	consumer(t, nginxProgram, "nginx")
-	s := start(t)
-	s.openSSL(t)
-	w := &webServer{s: s, address: freeAddress(t), roots: x509.NewCertPool(), seen: map[int]bool{}}
-	for _, k := range openSSLKeys[:2] {
-		s.keyPair(t, k.kind, k.label, k.id)
-		file := strings.TrimPrefix(k.label, "web-") + ".pem"
-		s.selfSign(t, k.label, file)
-		pem, _ := os.ReadFile(s.path(file))
-		w.roots.AppendCertsFromPEM(pem)
-	}
-	s.snippet(t, "nginx.conf", "127.0.0.1:8443", w.address, "user www-data;", s.workersUser(t))
+	w := newWebServer(t)
+	w.s.snippet(t, "nginx.conf", "127.0.0.1:8443", w.address, "user www-data;", w.s.workersUser(t))
 	w.run(t)
 	return w
 }
@@ -112,48 +89,6 @@ func (w *webServer) settle(t *testing.T, old []int) []int {
 		return nil
 	})
 	return workers
-}
-
-// handshakes makes n TLS connections, each with a full handshake and one
-// request, from several clients at a time: TLS 1.3, and TLS 1.2 with each key.
-func (w *webServer) handshakes(t *testing.T, n int) {
-	t.Helper()
-	var all sync.WaitGroup
-	failures := make(chan error, n)
-	for client := range 8 {
-		all.Go(func() {
-			for i := client; i < n; i += 8 {
-				if err := w.get(i); err != nil {
-					failures <- err
-				}
-			}
-		})
-	}
-	all.Wait()
-	if len(failures) > 0 {
-		t.Fatalf("%d of %d handshakes failed, one with: %v", len(failures), n, <-failures)
-	}
-}
-
-func (w *webServer) get(i int) error {
-	conf := &tls.Config{RootCAs: w.roots, ServerName: "localhost"}
-	switch i % 3 {
-	case 1:
-		conf.MaxVersion, conf.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
-	case 2:
-		conf.MaxVersion, conf.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
-	}
-	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: conf, DisableKeepAlives: true}}
-	resp, err := client.Get("https://" + w.address + "/")
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && !strings.HasPrefix(string(body), "served") {
-		err = fmt.Errorf("answer %q", body)
-	}
-	return err
 }
 
 func TestNginx(t *testing.T) {

@@ -29,6 +29,7 @@ type service struct {
 	dir               string   // scratch, and the service's state
 	env               []string // what a program needs beside os.Environ
 	as                []string // the command that runs programs as another user
+	group             string   // what has access to the configuration beside its owner
 
 	listen string
 	server *exec.Cmd // nil while it does not run
@@ -85,6 +86,9 @@ func (s *service) startServer(t *testing.T) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if lines.Text() == "ready" {
 			s.learn(t)
+			if s.group != "" {
+				s.shareWith(t, s.group)
+			}
 			return
 		}
 		if assignment, ok := strings.CutPrefix(lines.Text(), "export "); ok {
@@ -199,6 +203,7 @@ func (s *service) shareWith(t *testing.T, name string) (gid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.group = name
 	gid, _ = strconv.Atoi(group.Gid)
 	share := func(path string, mode os.FileMode) {
 		err = errors.Join(err, os.Chown(path, -1, gid), os.Chmod(path, mode))
