@@ -1,5 +1,5 @@
 // Package consumers tests the library with the programs people use it from:
-// OpenSC, OpenSSL, nginx, Java, OpenSSH, GnuTLS, p11-kit and NSS, as Debian
+// web servers, OpenSC, OpenSSL, Java, OpenSSH, GnuTLS, p11-kit, NSS and more, as Debian
 // ships them. Each test starts a service of its own (`grep11 dev`) and runs the
 // real program; a program that is not there fails its test.
 //

@@ -33,15 +33,22 @@ func TestOpenSSH(t *testing.T) {
 }
 
 // startAgent starts an agent that may load the module, which OpenSSH wants by
-// its real path, and gives it the PIN the way a desktop would.
+// its real path.
 func (s *service) startAgent(t *testing.T) {
 	t.Helper()
 	real, err := filepath.EvalSymlinks(s.module)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.agent(t, real, "-P", real)
+}
+
+// agent starts an agent and gives it the module, and the PIN the way a desktop
+// would.
+func (s *service) agent(t *testing.T, module string, args ...string) {
+	t.Helper()
 	socket := filepath.Join(shortTemp(t), "agent")
-	agent := exec.Command("ssh-agent", "-D", "-a", socket, "-P", real)
+	agent := exec.Command("ssh-agent", append([]string{"-D", "-a", socket}, args...)...)
 	agent.Env = append(os.Environ(), s.env...)
 	if err := agent.Start(); err != nil {
 		t.Fatal(err)
@@ -53,7 +60,7 @@ func (s *service) startAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.env = append(s.env, "SSH_AUTH_SOCK="+socket, "SSH_ASKPASS="+ask, "SSH_ASKPASS_REQUIRE=force")
-	s.run(t, "ssh-add", "-s", real)
+	s.run(t, "ssh-add", "-s", module)
 }
 
 func (s *service) agentSigns(t *testing.T, file, key string) {

@@ -2,11 +2,14 @@ package consumers
 
 import (
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // p11Kit registers the library for the user by a module file, as README says.
@@ -50,7 +53,7 @@ func TestGnuTLS(t *testing.T) {
 // gnuTLSCertificate signs a certificate with a key on the token and stores it
 // beside it.
 func (s *service) gnuTLSCertificate(t *testing.T, label, token string) {
-	template := s.write(t, label+".tmpl", "cn = "+label+"\nca\ncert_signing_key\nexpiration_days = 30\n")
+	template := s.write(t, label+".tmpl", "cn = "+label+"\ndns_name = "+label+"\nca\ncert_signing_key\nsigning_key\nexpiration_days = 30\n")
 	if err := os.Chmod(template, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +63,107 @@ func (s *service) gnuTLSCertificate(t *testing.T, label, token string) {
 	s.run(t, "p11tool", "--login", "--write", "--load-certificate", label+".pem", "--label", label, token)
 	wants(t, s.run(t, "p11tool", "--login", "--list-all-certs", token), label)
 	wants(t, s.run(t, "p11tool", "--export", s.uri(label, "cert")), "BEGIN CERTIFICATE")
+}
+
+// p11tool writes objects made elsewhere, and deletes them.
+func TestGnuTLSWritesAndDeletes(t *testing.T) {
+	consumer(t, "p11tool", "gnutls-bin")
+	s := start(t)
+	s.p11Kit(t)
+	token := "pkcs11:token=" + s.token
+	s.run(t, "certtool", "--generate-privkey", "--key-type", "rsa", "--bits", "2048", "--no-text", "--outfile", "made.key")
+	s.run(t, "certtool", "--load-privkey", "made.key", "--pubkey-info", "--no-text", "--outfile", "made.pub")
+	s.write(t, "secret", "")
+	for what, args := range map[string][]string{
+		"private":    {"--load-privkey", "made.key"},
+		"public":     {"--load-pubkey", "made.pub"},
+		"secret-key": {"--secret-key", "000102030405060708090a0b0c0d0e0f"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			label := "made-" + what
+			s.run(t, append(append([]string{"p11tool", "--login", "--write", "--label", label, "--id", "aabb"}, args...), token)...)
+			wants(t, s.run(t, "p11tool", "--login", "--list-all", token), label)
+			if what == "private" {
+				s.run(t, "certtool", "--generate-request", "--load-privkey", s.uri(label, what), "--template", "/dev/null", "--outfile", "made.csr")
+				wants(t, s.run(t, "openssl", "req", "-in", "made.csr", "-verify", "-noout"), "verify OK")
+			}
+			s.run(t, "p11tool", "--login", "--batch", "--delete", s.uri(label, what))
+			out, _ := s.try(t, call{args: []string{"p11tool", "--login", "--list-all", token}}) // an empty list counts as a failure
+			wants(t, out, "No matching objects found")
+		})
+	}
+}
+
+// GnuTLS's server has its key on the token, and so has its client.
+func TestGnuTLSServerAndClient(t *testing.T) {
+	consumer(t, "gnutls-serv", "gnutls-bin")
+	s := start(t)
+	s.p11Kit(t)
+	for _, label := range []string{"gnutls-rsa", "gnutls-ec"} {
+		kind := map[string]string{"gnutls-rsa": "rsa:2048", "gnutls-ec": "EC:prime256v1"}[label]
+		t.Run(label, func(t *testing.T) {
+			s.keyPair(t, kind, label, "61")
+			s.gnuTLSCertificate(t, label, "pkcs11:token="+s.token)
+			port := s.gnuTLSServer(t, label)
+			for _, version := range []string{"NORMAL:-VERS-ALL:+VERS-TLS1.3", "NORMAL:-VERS-ALL:+VERS-TLS1.2"} {
+				out := s.call(t, call{stdin: "GET / HTTP/1.0\r\n\r\n", args: []string{"gnutls-cli", "-p", port, "--priority", version,
+					"--x509cafile", label + ".pem", "--verify-hostname", label, "--x509certfile", s.uri(label, "cert"),
+					"--x509keyfile", s.uri(label, "private"), "127.0.0.1"}})
+				wants(t, out, "Handshake was completed", "HTTP/1.0 200 OK")
+			}
+		})
+	}
+}
+
+// gnuTLSServer starts a server that wants certificates of its clients.
+func (s *service) gnuTLSServer(t *testing.T, label string) (port string) {
+	t.Helper()
+	_, port, _ = net.SplitHostPort(freeAddress(t))
+	args := append(slices.Clone(s.as), "gnutls-serv", "--http", "-p", port, "--require-client-cert", "--verify-client-cert",
+		"--x509cafile", s.path(label+".pem"), "--x509certfile", s.uri(label, "cert"), "--x509keyfile", s.uri(label, "private"))
+	server := exec.Command(args[0], args[1:]...)
+	server.Env = append(os.Environ(), s.env...)
+	var log strings.Builder
+	server.Stdout, server.Stderr = &log, &log
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.Process.Kill()
+		server.Wait()
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	eventually(t, "gnutls-serv listens", 10*time.Second, func() error {
+		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+	return port
+}
+
+// p11-kit's proxy is one module made of all registered ones.
+func TestP11KitProxy(t *testing.T) {
+	consumer(t, "p11-kit", "p11-kit")
+	s := start(t)
+	s.p11Kit(t)
+	proxy := *s
+	proxy.module = "/usr/lib/x86_64-linux-gnu/p11-kit-proxy.so"
+	for kind, id := range map[string]string{"rsa:2048": "81", "EC:prime256v1": "82"} {
+		proxy.keyPair(t, kind, "by proxy "+id, id)
+		wants(t, s.tool(t, "-O"), "by proxy "+id)
+	}
+	proxy.tool(t, "--test")
+	s.write(t, "data", "signed by proxy")
+	if err := os.Chmod(s.path("data"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	proxy.tool(t, "--sign", "--mechanism", "SHA256-RSA-PKCS", "--id", "81", "--input-file", "data", "--output-file", "data.sig")
+	s.tool(t, "--read-object", "--type", "pubkey", "--id", "81", "--output-file", "proxy.der")
+	wants(t, s.run(t, "openssl", "dgst", "-sha256", "-verify", "proxy.der", "-keyform", "DER", "-signature", "data.sig", "data"), "Verified OK")
 }
 
 // p11-kit carries the library over a socket to another process.
