@@ -16,7 +16,11 @@ FUZZTIME ?= 10s
 # Arguments of the benchmark, for example `make bench BENCH="-time 3s"`.
 BENCH ?=
 
-.PHONY: build demo test bench vectors check generate fuzz clean
+# How many random calls `make machine` makes, and which.
+CALLS ?= 1000000
+SEED ?= 1
+
+.PHONY: build demo test bench vectors check generate fuzz machine clean
 
 # -v names each package as it is compiled: the first time takes minutes.
 build:
@@ -60,6 +64,10 @@ generate:
 fuzz:
 	@build/deps.sh build
 	@FUZZTIME=$(FUZZTIME) build/fuzz.sh
+
+# Calls against a model of the standard's states; make test has a short run.
+machine: build
+	$(GO) test -count=1 -v -timeout 2h -run 'TestMachine$$' ./conformance -machine.calls $(CALLS) -machine.seed $(SEED)
 
 clean:
 	rm -rf $(OUT)

@@ -8,16 +8,13 @@ import (
 	"grep11/pkcs11/mech"
 )
 
-// Signatures that contain their data: RSA's, with PKCS #1 padding or without.
-// To sign is what C_Sign does with these mechanisms; to recover needs the public
-// key alone, and is done here.
-
-var recovers = map[ck.MechanismType]bool{ck.CKM_RSA_PKCS: true, ck.CKM_RSA_X_509: true}
+// To sign with recovery is what C_Sign does with the same mechanisms; to recover
+// needs the public key alone, and is done here.
 
 // shownInfo is a mechanism as C_GetMechanismInfo gives it: the service's uses,
 // and those that the module makes of them.
 func shownInfo(t ck.MechanismType, info ck.MechanismInfo) ck.MechanismInfo {
-	if recovers[t] && info.Flags&ck.CKF_SIGN != 0 {
+	if mech.Recovers(t) && info.Flags&ck.CKF_SIGN != 0 {
 		info.Flags |= ck.CKF_SIGN_RECOVER | ck.CKF_VERIFY_RECOVER
 	}
 	if r, err := mech.Lookup(t); err == nil {
@@ -27,7 +24,7 @@ func shownInfo(t ck.MechanismType, info ck.MechanismInfo) ck.MechanismInfo {
 }
 
 func (s *session) beginRecover(ctx context.Context, k opKind, m *mech.Mechanism, key ck.ObjectHandle) error {
-	if m != nil && !recovers[m.Type] {
+	if m != nil && !mech.Recovers(m.Type) {
 		return fmt.Errorf("%v does not recover data: %w", m.Type, ck.CKR_MECHANISM_INVALID)
 	}
 	return s.begin(ctx, k, m, key)

@@ -28,3 +28,7 @@ func (o Op) String() string { return ops[o].name }
 
 // Flag is the CKF_ bit of the operation in a mechanism's Use.
 func (o Op) Flag() ck.Flags { return ops[o].flag }
+
+// Recovers tells whether a mechanism's signatures contain their data: RSA's, with
+// PKCS #1 padding or without.
+func Recovers(t ck.MechanismType) bool { return t == ck.CKM_RSA_PKCS || t == ck.CKM_RSA_X_509 }

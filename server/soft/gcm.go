@@ -22,6 +22,10 @@ const maxHeld = 16 << 20
 
 var errTag = fmt.Errorf("the tag does not match: %w", ck.CKR_ENCRYPTED_DATA_INVALID)
 
+func errNoTag(lenBytes int) error {
+	return fmt.Errorf("%d bytes are shorter than the tag: %w", lenBytes, ck.CKR_ENCRYPTED_DATA_LEN_RANGE)
+}
+
 // cryptGCM does whole data with Go's GCM where it has the form.
 func cryptGCM(k *key, m mech.Mechanism, op mech.Op, data []byte) ([]byte, error) {
 	p, err := mech.As[*mech.GCM](m)
@@ -41,6 +45,9 @@ func cryptGCM(k *key, m mech.Mechanism, op mech.Op, data []byte) ([]byte, error)
 	}
 	if op == mech.OpEncrypt {
 		return aead.Seal(nil, p.IV, data, p.AAD), nil
+	}
+	if len(data) < aead.Overhead() {
+		return nil, errNoTag(len(data))
 	}
 	plain, err := aead.Open(nil, p.IV, data, p.AAD)
 	if err != nil {
@@ -115,7 +122,7 @@ func (s *gcmStream) final() ([]byte, error) {
 	}
 	n := len(s.held) - s.lenTag
 	if n < 0 {
-		return nil, fmt.Errorf("%d bytes are shorter than the tag: %w", len(s.held), ck.CKR_ENCRYPTED_DATA_LEN_RANGE)
+		return nil, errNoTag(len(s.held))
 	}
 	s.hash.write(s.held[:n])
 	s.lenData = uint64(n)

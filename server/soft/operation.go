@@ -76,7 +76,8 @@ func (k *key) may(right unit.Bits, m mech.Mechanism, row *mech.Row) error {
 	if !row.Allows(k.typ) {
 		return fmt.Errorf("%v with a key of type %v: %w", m.Type, k.typ, ck.CKR_KEY_TYPE_INCONSISTENT)
 	}
-	if !k.bits.Has(right) {
+	recovering := right == unit.BitSign && mech.Recovers(m.Type) && k.bits.Has(unit.BitSignRecover)
+	if !k.bits.Has(right) && !recovering {
 		return fmt.Errorf("the key was not made for this use: %w", ck.CKR_KEY_FUNCTION_NOT_PERMITTED)
 	}
 	return k.allows(m.Type)
