@@ -1,5 +1,6 @@
 // Command gen turns the standard's tables in build/gen/tables into source:
-// the Go constants of pkcs11/ck and the C header and function list of c.
+// the Go constants of pkcs11/ck, the C header and function list of c, and the
+// table of functions and their tests in conformance.
 //
 //	go run ./build/gen            from the project's root
 //
@@ -23,6 +24,7 @@ func main() {
 		{"c/relayed.h", cRelayed},
 		{"c/zrelayed.go", goRelayed},
 		{"server/admin/command/zconst.go", adminConstants},
+		{"conformance/functions.md", functionTable},
 	} {
 		text, err := out.make()
 		if err == nil {
