@@ -75,29 +75,46 @@ int lc_to_spki(EVP_PKEY *k, uint8_t **der)
 
 void lc_free(uint8_t *der, int n) { OPENSSL_clear_free(der, n); }
 
-/* The bare RSA function. With a private key libcrypto blinds it and checks the
- * result against the public key. */
-int lc_rsa(EVP_PKEY *k, int private, const uint8_t *in, size_t n, uint8_t *out, size_t *nout)
+static EVP_PKEY_CTX *ready(EVP_PKEY_CTX *c, int ok)
 {
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k, NULL);
-	int ok;
-
-	if (private)
-		ok = ctx && EVP_PKEY_decrypt_init(ctx) > 0 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING) > 0 &&
-		     EVP_PKEY_decrypt(ctx, out, nout, in, n) > 0;
-	else
-		ok = ctx && EVP_PKEY_encrypt_init(ctx) > 0 && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING) > 0 &&
-		     EVP_PKEY_encrypt(ctx, out, nout, in, n) > 0;
-	EVP_PKEY_CTX_free(ctx);
-	return done(ok);
+	if (done(c && ok))
+		return c;
+	EVP_PKEY_CTX_free(c);
+	return NULL;
 }
 
-int lc_sign(EVP_PKEY *k, const uint8_t *digest, size_t n, uint8_t *sig, size_t *nsig)
+EVP_PKEY_CTX *lc_ready_to_sign(EVP_PKEY *k)
 {
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k, NULL);
-	int ok = ctx && EVP_PKEY_sign_init(ctx) > 0 && EVP_PKEY_sign(ctx, sig, nsig, digest, n) > 0;
+	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_pkey(NULL, k, NULL);
 
-	EVP_PKEY_CTX_free(ctx);
+	return ready(c, c && EVP_PKEY_sign_init(c) > 0);
+}
+
+EVP_PKEY_CTX *lc_ready_for_rsa(EVP_PKEY *k)
+{
+	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_pkey(NULL, k, NULL);
+
+	return ready(c, c && EVP_PKEY_decrypt_init(c) > 0 && EVP_PKEY_CTX_set_rsa_padding(c, RSA_NO_PADDING) > 0);
+}
+
+int lc_sign(EVP_PKEY_CTX *c, const uint8_t *digest, size_t n, uint8_t *sig, size_t *nsig)
+{
+	return done(EVP_PKEY_sign(c, sig, nsig, digest, n));
+}
+
+/* libcrypto blinds it and checks the result against the public key. */
+int lc_rsa_private(EVP_PKEY_CTX *c, const uint8_t *in, size_t n, uint8_t *out, size_t *nout)
+{
+	return done(EVP_PKEY_decrypt(c, out, nout, in, n));
+}
+
+int lc_rsa_public(EVP_PKEY *k, const uint8_t *in, size_t n, uint8_t *out, size_t *nout)
+{
+	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_pkey(NULL, k, NULL);
+	int ok = c && EVP_PKEY_encrypt_init(c) > 0 && EVP_PKEY_CTX_set_rsa_padding(c, RSA_NO_PADDING) > 0 &&
+		 EVP_PKEY_encrypt(c, out, nout, in, n) > 0;
+
+	EVP_PKEY_CTX_free(c);
 	return done(ok);
 }
 

@@ -17,8 +17,14 @@ int lc_to_pkcs8(EVP_PKEY *k, uint8_t **der);
 int lc_to_spki(EVP_PKEY *k, uint8_t **der);
 void lc_free(uint8_t *der, int n);
 
-int lc_rsa(EVP_PKEY *k, int private, const uint8_t *in, size_t n, uint8_t *out, size_t *nout);
-int lc_sign(EVP_PKEY *k, const uint8_t *digest, size_t n, uint8_t *sig, size_t *nsig);
+/* A private key made ready to sign, or for the bare RSA function: looking the
+ * algorithm up takes longer than a small signature. NULL for failure. */
+EVP_PKEY_CTX *lc_ready_to_sign(EVP_PKEY *k);
+EVP_PKEY_CTX *lc_ready_for_rsa(EVP_PKEY *k);
+int lc_sign(EVP_PKEY_CTX *c, const uint8_t *digest, size_t n, uint8_t *sig, size_t *nsig);
+int lc_rsa_private(EVP_PKEY_CTX *c, const uint8_t *in, size_t n, uint8_t *out, size_t *nout);
+
+int lc_rsa_public(EVP_PKEY *k, const uint8_t *in, size_t n, uint8_t *out, size_t *nout);
 int lc_verify(EVP_PKEY *k, const uint8_t *digest, size_t n, const uint8_t *sig, size_t nsig);
 int lc_derive(EVP_PKEY *k, EVP_PKEY *peer, uint8_t *out, size_t *nout);
 int lc_check_public(EVP_PKEY *k);

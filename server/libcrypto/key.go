@@ -20,15 +20,58 @@ const maxOut = 2048
 
 // Key is an asymmetric key, private or public. Its methods may be called by
 // many goroutines.
-type Key struct{ p *C.EVP_PKEY }
+type Key struct {
+	held
+	size int // bytes of a signature at most, of an RSA block
+}
+
+// held is what a key has of C's, and gives back when it is garbage.
+type held struct {
+	p     *C.EVP_PKEY
+	ready chan *C.EVP_PKEY_CTX // contexts that no call uses; a key has one use
+}
+
+// maxReady is how many contexts a key keeps, for as many calls at a time.
+const maxReady = 8
 
 func newKey(p *C.EVP_PKEY) (*Key, error) {
 	if p == nil {
 		return nil, ErrFailed
 	}
-	k := &Key{p}
-	runtime.AddCleanup(k, func(p *C.EVP_PKEY) { C.EVP_PKEY_free(p) }, p)
+	k := &Key{held{p, make(chan *C.EVP_PKEY_CTX, maxReady)}, int(C.EVP_PKEY_get_size(p))}
+	runtime.AddCleanup(k, held.free, k.held)
 	return k, nil
+}
+
+func (h held) free() {
+	close(h.ready)
+	for c := range h.ready {
+		C.EVP_PKEY_CTX_free(c)
+	}
+	C.EVP_PKEY_free(h.p)
+}
+
+// with runs one operation in a context that is ready, making one where none is.
+func (k *Key) with(begin func(*C.EVP_PKEY) *C.EVP_PKEY_CTX, run func(*C.EVP_PKEY_CTX) C.int) error {
+	defer runtime.KeepAlive(k)
+	var c *C.EVP_PKEY_CTX
+	select {
+	case c = <-k.ready:
+	default:
+		if c = begin(k.p); c == nil {
+			return ErrFailed
+		}
+	}
+	if run(c) != 1 {
+		C.EVP_PKEY_CTX_free(c)
+		return ErrFailed
+	}
+	select {
+	case k.ready <- c:
+	default:
+		C.EVP_PKEY_CTX_free(c)
+	}
+	return nil
 }
 
 func ptr(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.SliceData(b)) }
@@ -88,30 +131,41 @@ func take(der *C.uint8_t, n C.int) ([]byte, error) {
 
 // RSAPrivate is the bare RSA function with the private key, blinded. in is as
 // long as the modulus and smaller; so is the result.
-func (k *Key) RSAPrivate(in []byte) ([]byte, error) { return k.rsa(1, in) }
+func (k *Key) RSAPrivate(in []byte) ([]byte, error) {
+	if len(in) == 0 || len(in) < k.size {
+		return nil, ErrFailed
+	}
+	out := make([]byte, len(in))
+	n := C.size_t(len(out))
+	err := k.with(func(p *C.EVP_PKEY) *C.EVP_PKEY_CTX { return C.lc_ready_for_rsa(p) },
+		func(c *C.EVP_PKEY_CTX) C.int { return C.lc_rsa_private(c, ptr(in), n, ptr(out), &n) })
+	return out[:n], err
+}
 
 // RSAPublic is the bare RSA function with the public key.
-func (k *Key) RSAPublic(in []byte) ([]byte, error) { return k.rsa(0, in) }
-
-func (k *Key) rsa(private C.int, in []byte) ([]byte, error) {
+func (k *Key) RSAPublic(in []byte) ([]byte, error) {
 	defer runtime.KeepAlive(k)
 	out := make([]byte, len(in))
 	n := C.size_t(len(out))
-	if len(in) == 0 || len(in) < int(C.EVP_PKEY_get_size(k.p)) || C.lc_rsa(k.p, private, ptr(in), n, ptr(out), &n) != 1 {
+	if len(in) == 0 || len(in) < k.size || C.lc_rsa_public(k.p, ptr(in), n, ptr(out), &n) != 1 {
 		return nil, ErrFailed
 	}
 	return out[:n], nil
 }
 
-// Sign signs a digest and gives the DER of r and s.
+// Sign signs a digest and gives the DER of r and s. It is for keys that do not
+// decrypt: EC and DSA.
 func (k *Key) Sign(digest []byte) ([]byte, error) {
-	defer runtime.KeepAlive(k)
-	sig := make([]byte, int(C.EVP_PKEY_get_size(k.p)))
-	n := C.size_t(len(sig))
-	if len(sig) == 0 || C.lc_sign(k.p, ptr(digest), C.size_t(len(digest)), ptr(sig), &n) != 1 {
+	if k.size <= 0 {
 		return nil, ErrFailed
 	}
-	return sig[:n], nil
+	sig := make([]byte, k.size)
+	n := C.size_t(len(sig))
+	err := k.with(func(p *C.EVP_PKEY) *C.EVP_PKEY_CTX { return C.lc_ready_to_sign(p) },
+		func(c *C.EVP_PKEY_CTX) C.int {
+			return C.lc_sign(c, ptr(digest), C.size_t(len(digest)), ptr(sig), &n)
+		})
+	return sig[:n], err
 }
 
 // Verify tells whether the DER of r and s signs a digest.
