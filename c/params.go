@@ -44,6 +44,14 @@ var params = map[mech.ParamKind]func(raw) (mech.Param, error){
 	mech.ParamRSAAES:      rsaAES,
 	mech.ParamContext:     signContext,
 	mech.ParamHashContext: hashContext,
+
+	mech.ParamString:   stringData,
+	mech.ParamMACLen:   macLen,
+	mech.ParamCBCData:  cbcData,
+	mech.ParamChaCha20: chacha20,
+	mech.ParamExtract:  extract,
+	mech.ParamEAC:      eac,
+	mech.ParamSipHash:  siphash,
 }
 
 // decodeParam reads the parameter that a mechanism takes. A mechanism without a

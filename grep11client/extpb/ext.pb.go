@@ -4801,6 +4801,275 @@ func (x *RSAAESParameter) GetOaep() *grep11pb.RSAOAEPParm {
 	return nil
 }
 
+type CBCDataParameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Iv            []byte                 `protobuf:"bytes,1,opt,name=iv,proto3" json:"iv,omitempty"`     // a block
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"` // whole blocks
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CBCDataParameter) Reset() {
+	*x = CBCDataParameter{}
+	mi := &file_ext_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CBCDataParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CBCDataParameter) ProtoMessage() {}
+
+func (x *CBCDataParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CBCDataParameter.ProtoReflect.Descriptor instead.
+func (*CBCDataParameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *CBCDataParameter) GetIv() []byte {
+	if x != nil {
+		return x.Iv
+	}
+	return nil
+}
+
+func (x *CBCDataParameter) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type ChaCha20Parameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Counter       uint64                 `protobuf:"varint,1,opt,name=counter,proto3" json:"counter,omitempty"` // number of the first block
+	Nonce         []byte                 `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"`      // 12 bytes, or 8 with a counter of 64 bits
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChaCha20Parameter) Reset() {
+	*x = ChaCha20Parameter{}
+	mi := &file_ext_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChaCha20Parameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChaCha20Parameter) ProtoMessage() {}
+
+func (x *ChaCha20Parameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChaCha20Parameter.ProtoReflect.Descriptor instead.
+func (*ChaCha20Parameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ChaCha20Parameter) GetCounter() uint64 {
+	if x != nil {
+		return x.Counter
+	}
+	return 0
+}
+
+func (x *ChaCha20Parameter) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+type ExtractParameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bit           *uint64                `protobuf:"varint,1,opt,name=bit,proto3,oneof" json:"bit,omitempty"` // that the new key begins with
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtractParameter) Reset() {
+	*x = ExtractParameter{}
+	mi := &file_ext_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtractParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtractParameter) ProtoMessage() {}
+
+func (x *ExtractParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtractParameter.ProtoReflect.Descriptor instead.
+func (*ExtractParameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ExtractParameter) GetBit() uint64 {
+	if x != nil && x.Bit != nil {
+		return *x.Bit
+	}
+	return 0
+}
+
+type EACParameter struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Variant uint64                 `protobuf:"varint,1,opt,name=variant,proto3" json:"variant,omitempty"` // 1 encryption key, 2 MAC key, 3 key of a password
+	// (BSI TR-03110-3 A.2.3), 4 HKDF-SHA-256 (salt: the nonce)
+	Nonce         []byte `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"` // at most 64 bytes
+	Info          []byte `protobuf:"bytes,3,opt,name=info,proto3" json:"info,omitempty"`   // at most 64 bytes, variant 4 only
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EACParameter) Reset() {
+	*x = EACParameter{}
+	mi := &file_ext_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EACParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EACParameter) ProtoMessage() {}
+
+func (x *EACParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EACParameter.ProtoReflect.Descriptor instead.
+func (*EACParameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *EACParameter) GetVariant() uint64 {
+	if x != nil {
+		return x.Variant
+	}
+	return 0
+}
+
+func (x *EACParameter) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+func (x *EACParameter) GetInfo() []byte {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+type SipHashParameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	WordRounds    uint64                 `protobuf:"varint,1,opt,name=word_rounds,json=wordRounds,proto3" json:"word_rounds,omitempty"`
+	EndRounds     uint64                 `protobuf:"varint,2,opt,name=end_rounds,json=endRounds,proto3" json:"end_rounds,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"` // 8 or 16
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SipHashParameter) Reset() {
+	*x = SipHashParameter{}
+	mi := &file_ext_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SipHashParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SipHashParameter) ProtoMessage() {}
+
+func (x *SipHashParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SipHashParameter.ProtoReflect.Descriptor instead.
+func (*SipHashParameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *SipHashParameter) GetWordRounds() uint64 {
+	if x != nil {
+		return x.WordRounds
+	}
+	return 0
+}
+
+func (x *SipHashParameter) GetEndRounds() uint64 {
+	if x != nil {
+		return x.EndRounds
+	}
+	return 0
+}
+
+func (x *SipHashParameter) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 type SignContextParameter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Hedge         uint64                 `protobuf:"varint,1,opt,name=hedge,proto3" json:"hedge,omitempty"`    // CKH_
@@ -4812,7 +5081,7 @@ type SignContextParameter struct {
 
 func (x *SignContextParameter) Reset() {
 	*x = SignContextParameter{}
-	mi := &file_ext_proto_msgTypes[50]
+	mi := &file_ext_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4824,7 +5093,7 @@ func (x *SignContextParameter) String() string {
 func (*SignContextParameter) ProtoMessage() {}
 
 func (x *SignContextParameter) ProtoReflect() protoreflect.Message {
-	mi := &file_ext_proto_msgTypes[50]
+	mi := &file_ext_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4837,7 +5106,7 @@ func (x *SignContextParameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignContextParameter.ProtoReflect.Descriptor instead.
 func (*SignContextParameter) Descriptor() ([]byte, []int) {
-	return file_ext_proto_rawDescGZIP(), []int{50}
+	return file_ext_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SignContextParameter) GetHedge() uint64 {
@@ -4874,7 +5143,7 @@ type KDF108Parameter_Data struct {
 
 func (x *KDF108Parameter_Data) Reset() {
 	*x = KDF108Parameter_Data{}
-	mi := &file_ext_proto_msgTypes[58]
+	mi := &file_ext_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4886,7 +5155,7 @@ func (x *KDF108Parameter_Data) String() string {
 func (*KDF108Parameter_Data) ProtoMessage() {}
 
 func (x *KDF108Parameter_Data) ProtoReflect() protoreflect.Message {
-	mi := &file_ext_proto_msgTypes[58]
+	mi := &file_ext_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5343,7 +5612,26 @@ const file_ext_proto_rawDesc = "" +
 	"\x05bytes\x18\x05 \x01(\fR\x05bytes\"U\n" +
 	"\x0fRSAAESParameter\x12\x19\n" +
 	"\baes_bits\x18\x01 \x01(\x04R\aaesBits\x12'\n" +
-	"\x04oaep\x18\x02 \x01(\v2\x13.grep11.RSAOAEPParmR\x04oaep\"Z\n" +
+	"\x04oaep\x18\x02 \x01(\v2\x13.grep11.RSAOAEPParmR\x04oaep\"6\n" +
+	"\x10CBCDataParameter\x12\x0e\n" +
+	"\x02iv\x18\x01 \x01(\fR\x02iv\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"C\n" +
+	"\x11ChaCha20Parameter\x12\x18\n" +
+	"\acounter\x18\x01 \x01(\x04R\acounter\x12\x14\n" +
+	"\x05nonce\x18\x02 \x01(\fR\x05nonce\"1\n" +
+	"\x10ExtractParameter\x12\x15\n" +
+	"\x03bit\x18\x01 \x01(\x04H\x00R\x03bit\x88\x01\x01B\x06\n" +
+	"\x04_bit\"R\n" +
+	"\fEACParameter\x12\x18\n" +
+	"\avariant\x18\x01 \x01(\x04R\avariant\x12\x14\n" +
+	"\x05nonce\x18\x02 \x01(\fR\x05nonce\x12\x12\n" +
+	"\x04info\x18\x03 \x01(\fR\x04info\"h\n" +
+	"\x10SipHashParameter\x12\x1f\n" +
+	"\vword_rounds\x18\x01 \x01(\x04R\n" +
+	"wordRounds\x12\x1d\n" +
+	"\n" +
+	"end_rounds\x18\x02 \x01(\x04R\tendRounds\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"Z\n" +
 	"\x14SignContextParameter\x12\x14\n" +
 	"\x05hedge\x18\x01 \x01(\x04R\x05hedge\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\fR\acontext\x12\x12\n" +
@@ -5386,7 +5674,7 @@ func file_ext_proto_rawDescGZIP() []byte {
 	return file_ext_proto_rawDescData
 }
 
-var file_ext_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_ext_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_ext_proto_goTypes = []any{
 	(*Request)(nil),                            // 0: grep11.ext.v1.Request
 	(*Response)(nil),                           // 1: grep11.ext.v1.Response
@@ -5438,141 +5726,146 @@ var file_ext_proto_goTypes = []any{
 	(*PBKDF2Parameter)(nil),                    // 47: grep11.ext.v1.PBKDF2Parameter
 	(*KDF108Parameter)(nil),                    // 48: grep11.ext.v1.KDF108Parameter
 	(*RSAAESParameter)(nil),                    // 49: grep11.ext.v1.RSAAESParameter
-	(*SignContextParameter)(nil),               // 50: grep11.ext.v1.SignContextParameter
-	nil,                                        // 51: grep11.ext.v1.Object.AttributesEntry
-	nil,                                        // 52: grep11.ext.v1.CreateObjectRequest.AttributesEntry
-	nil,                                        // 53: grep11.ext.v1.FindObjectsRequest.TemplateEntry
-	nil,                                        // 54: grep11.ext.v1.SetAttributesRequest.AttributesEntry
-	nil,                                        // 55: grep11.ext.v1.CopyObjectRequest.SourceEntry
-	nil,                                        // 56: grep11.ext.v1.CopyObjectRequest.AttributesEntry
-	nil,                                        // 57: grep11.ext.v1.Template.AttributesEntry
-	(*KDF108Parameter_Data)(nil),               // 58: grep11.ext.v1.KDF108Parameter.Data
-	(*grep11pb.GenerateRandomRequest)(nil),     // 59: grep11.GenerateRandomRequest
-	(*grep11pb.DigestInitRequest)(nil),         // 60: grep11.DigestInitRequest
-	(*grep11pb.DigestRequest)(nil),             // 61: grep11.DigestRequest
-	(*grep11pb.DigestUpdateRequest)(nil),       // 62: grep11.DigestUpdateRequest
-	(*grep11pb.DigestKeyRequest)(nil),          // 63: grep11.DigestKeyRequest
-	(*grep11pb.DigestFinalRequest)(nil),        // 64: grep11.DigestFinalRequest
-	(*grep11pb.DigestSingleRequest)(nil),       // 65: grep11.DigestSingleRequest
-	(*grep11pb.EncryptInitRequest)(nil),        // 66: grep11.EncryptInitRequest
-	(*grep11pb.DecryptInitRequest)(nil),        // 67: grep11.DecryptInitRequest
-	(*grep11pb.EncryptUpdateRequest)(nil),      // 68: grep11.EncryptUpdateRequest
-	(*grep11pb.DecryptUpdateRequest)(nil),      // 69: grep11.DecryptUpdateRequest
-	(*grep11pb.EncryptRequest)(nil),            // 70: grep11.EncryptRequest
-	(*grep11pb.DecryptRequest)(nil),            // 71: grep11.DecryptRequest
-	(*grep11pb.EncryptFinalRequest)(nil),       // 72: grep11.EncryptFinalRequest
-	(*grep11pb.DecryptFinalRequest)(nil),       // 73: grep11.DecryptFinalRequest
-	(*grep11pb.EncryptSingleRequest)(nil),      // 74: grep11.EncryptSingleRequest
-	(*grep11pb.DecryptSingleRequest)(nil),      // 75: grep11.DecryptSingleRequest
-	(*grep11pb.SignInitRequest)(nil),           // 76: grep11.SignInitRequest
-	(*grep11pb.VerifyInitRequest)(nil),         // 77: grep11.VerifyInitRequest
-	(*grep11pb.SignUpdateRequest)(nil),         // 78: grep11.SignUpdateRequest
-	(*grep11pb.VerifyUpdateRequest)(nil),       // 79: grep11.VerifyUpdateRequest
-	(*grep11pb.SignFinalRequest)(nil),          // 80: grep11.SignFinalRequest
-	(*grep11pb.VerifyFinalRequest)(nil),        // 81: grep11.VerifyFinalRequest
-	(*grep11pb.SignRequest)(nil),               // 82: grep11.SignRequest
-	(*grep11pb.VerifyRequest)(nil),             // 83: grep11.VerifyRequest
-	(*grep11pb.SignSingleRequest)(nil),         // 84: grep11.SignSingleRequest
-	(*grep11pb.VerifySingleRequest)(nil),       // 85: grep11.VerifySingleRequest
-	(*grep11pb.ReencryptSingleRequest)(nil),    // 86: grep11.ReencryptSingleRequest
-	(*grep11pb.GenerateKeyRequest)(nil),        // 87: grep11.GenerateKeyRequest
-	(*grep11pb.GenerateKeyPairRequest)(nil),    // 88: grep11.GenerateKeyPairRequest
-	(*grep11pb.WrapKeyRequest)(nil),            // 89: grep11.WrapKeyRequest
-	(*grep11pb.UnwrapKeyRequest)(nil),          // 90: grep11.UnwrapKeyRequest
-	(*grep11pb.DeriveKeyRequest)(nil),          // 91: grep11.DeriveKeyRequest
-	(*grep11pb.GetMechanismListRequest)(nil),   // 92: grep11.GetMechanismListRequest
-	(*grep11pb.GetMechanismInfoRequest)(nil),   // 93: grep11.GetMechanismInfoRequest
-	(*grep11pb.GetAttributeValueRequest)(nil),  // 94: grep11.GetAttributeValueRequest
-	(*grep11pb.SetAttributeValueRequest)(nil),  // 95: grep11.SetAttributeValueRequest
-	(*grep11pb.LoginRequest)(nil),              // 96: grep11.LoginRequest
-	(*grep11pb.LogoutRequest)(nil),             // 97: grep11.LogoutRequest
-	(*grep11pb.RewrapKeyBlobRequest)(nil),      // 98: grep11.RewrapKeyBlobRequest
-	(*grep11pb.Grep11Error)(nil),               // 99: grep11.Grep11Error
-	(*grep11pb.GenerateRandomResponse)(nil),    // 100: grep11.GenerateRandomResponse
-	(*grep11pb.DigestInitResponse)(nil),        // 101: grep11.DigestInitResponse
-	(*grep11pb.DigestResponse)(nil),            // 102: grep11.DigestResponse
-	(*grep11pb.DigestUpdateResponse)(nil),      // 103: grep11.DigestUpdateResponse
-	(*grep11pb.DigestKeyResponse)(nil),         // 104: grep11.DigestKeyResponse
-	(*grep11pb.DigestFinalResponse)(nil),       // 105: grep11.DigestFinalResponse
-	(*grep11pb.DigestSingleResponse)(nil),      // 106: grep11.DigestSingleResponse
-	(*grep11pb.EncryptInitResponse)(nil),       // 107: grep11.EncryptInitResponse
-	(*grep11pb.DecryptInitResponse)(nil),       // 108: grep11.DecryptInitResponse
-	(*grep11pb.EncryptUpdateResponse)(nil),     // 109: grep11.EncryptUpdateResponse
-	(*grep11pb.DecryptUpdateResponse)(nil),     // 110: grep11.DecryptUpdateResponse
-	(*grep11pb.EncryptResponse)(nil),           // 111: grep11.EncryptResponse
-	(*grep11pb.DecryptResponse)(nil),           // 112: grep11.DecryptResponse
-	(*grep11pb.EncryptFinalResponse)(nil),      // 113: grep11.EncryptFinalResponse
-	(*grep11pb.DecryptFinalResponse)(nil),      // 114: grep11.DecryptFinalResponse
-	(*grep11pb.EncryptSingleResponse)(nil),     // 115: grep11.EncryptSingleResponse
-	(*grep11pb.DecryptSingleResponse)(nil),     // 116: grep11.DecryptSingleResponse
-	(*grep11pb.SignInitResponse)(nil),          // 117: grep11.SignInitResponse
-	(*grep11pb.VerifyInitResponse)(nil),        // 118: grep11.VerifyInitResponse
-	(*grep11pb.SignUpdateResponse)(nil),        // 119: grep11.SignUpdateResponse
-	(*grep11pb.VerifyUpdateResponse)(nil),      // 120: grep11.VerifyUpdateResponse
-	(*grep11pb.SignFinalResponse)(nil),         // 121: grep11.SignFinalResponse
-	(*grep11pb.VerifyFinalResponse)(nil),       // 122: grep11.VerifyFinalResponse
-	(*grep11pb.SignResponse)(nil),              // 123: grep11.SignResponse
-	(*grep11pb.VerifyResponse)(nil),            // 124: grep11.VerifyResponse
-	(*grep11pb.SignSingleResponse)(nil),        // 125: grep11.SignSingleResponse
-	(*grep11pb.VerifySingleResponse)(nil),      // 126: grep11.VerifySingleResponse
-	(*grep11pb.ReencryptSingleResponse)(nil),   // 127: grep11.ReencryptSingleResponse
-	(*grep11pb.GenerateKeyResponse)(nil),       // 128: grep11.GenerateKeyResponse
-	(*grep11pb.GenerateKeyPairResponse)(nil),   // 129: grep11.GenerateKeyPairResponse
-	(*grep11pb.WrapKeyResponse)(nil),           // 130: grep11.WrapKeyResponse
-	(*grep11pb.UnwrapKeyResponse)(nil),         // 131: grep11.UnwrapKeyResponse
-	(*grep11pb.DeriveKeyResponse)(nil),         // 132: grep11.DeriveKeyResponse
-	(*grep11pb.GetMechanismListResponse)(nil),  // 133: grep11.GetMechanismListResponse
-	(*grep11pb.GetMechanismInfoResponse)(nil),  // 134: grep11.GetMechanismInfoResponse
-	(*grep11pb.GetAttributeValueResponse)(nil), // 135: grep11.GetAttributeValueResponse
-	(*grep11pb.SetAttributeValueResponse)(nil), // 136: grep11.SetAttributeValueResponse
-	(*grep11pb.LoginResponse)(nil),             // 137: grep11.LoginResponse
-	(*grep11pb.LogoutResponse)(nil),            // 138: grep11.LogoutResponse
-	(*grep11pb.RewrapKeyBlobResponse)(nil),     // 139: grep11.RewrapKeyBlobResponse
-	(*grep11pb.MechanismInfo)(nil),             // 140: grep11.MechanismInfo
-	(*grep11pb.RSAOAEPParm)(nil),               // 141: grep11.RSAOAEPParm
-	(*grep11pb.AttributeValue)(nil),            // 142: grep11.AttributeValue
+	(*CBCDataParameter)(nil),                   // 50: grep11.ext.v1.CBCDataParameter
+	(*ChaCha20Parameter)(nil),                  // 51: grep11.ext.v1.ChaCha20Parameter
+	(*ExtractParameter)(nil),                   // 52: grep11.ext.v1.ExtractParameter
+	(*EACParameter)(nil),                       // 53: grep11.ext.v1.EACParameter
+	(*SipHashParameter)(nil),                   // 54: grep11.ext.v1.SipHashParameter
+	(*SignContextParameter)(nil),               // 55: grep11.ext.v1.SignContextParameter
+	nil,                                        // 56: grep11.ext.v1.Object.AttributesEntry
+	nil,                                        // 57: grep11.ext.v1.CreateObjectRequest.AttributesEntry
+	nil,                                        // 58: grep11.ext.v1.FindObjectsRequest.TemplateEntry
+	nil,                                        // 59: grep11.ext.v1.SetAttributesRequest.AttributesEntry
+	nil,                                        // 60: grep11.ext.v1.CopyObjectRequest.SourceEntry
+	nil,                                        // 61: grep11.ext.v1.CopyObjectRequest.AttributesEntry
+	nil,                                        // 62: grep11.ext.v1.Template.AttributesEntry
+	(*KDF108Parameter_Data)(nil),               // 63: grep11.ext.v1.KDF108Parameter.Data
+	(*grep11pb.GenerateRandomRequest)(nil),     // 64: grep11.GenerateRandomRequest
+	(*grep11pb.DigestInitRequest)(nil),         // 65: grep11.DigestInitRequest
+	(*grep11pb.DigestRequest)(nil),             // 66: grep11.DigestRequest
+	(*grep11pb.DigestUpdateRequest)(nil),       // 67: grep11.DigestUpdateRequest
+	(*grep11pb.DigestKeyRequest)(nil),          // 68: grep11.DigestKeyRequest
+	(*grep11pb.DigestFinalRequest)(nil),        // 69: grep11.DigestFinalRequest
+	(*grep11pb.DigestSingleRequest)(nil),       // 70: grep11.DigestSingleRequest
+	(*grep11pb.EncryptInitRequest)(nil),        // 71: grep11.EncryptInitRequest
+	(*grep11pb.DecryptInitRequest)(nil),        // 72: grep11.DecryptInitRequest
+	(*grep11pb.EncryptUpdateRequest)(nil),      // 73: grep11.EncryptUpdateRequest
+	(*grep11pb.DecryptUpdateRequest)(nil),      // 74: grep11.DecryptUpdateRequest
+	(*grep11pb.EncryptRequest)(nil),            // 75: grep11.EncryptRequest
+	(*grep11pb.DecryptRequest)(nil),            // 76: grep11.DecryptRequest
+	(*grep11pb.EncryptFinalRequest)(nil),       // 77: grep11.EncryptFinalRequest
+	(*grep11pb.DecryptFinalRequest)(nil),       // 78: grep11.DecryptFinalRequest
+	(*grep11pb.EncryptSingleRequest)(nil),      // 79: grep11.EncryptSingleRequest
+	(*grep11pb.DecryptSingleRequest)(nil),      // 80: grep11.DecryptSingleRequest
+	(*grep11pb.SignInitRequest)(nil),           // 81: grep11.SignInitRequest
+	(*grep11pb.VerifyInitRequest)(nil),         // 82: grep11.VerifyInitRequest
+	(*grep11pb.SignUpdateRequest)(nil),         // 83: grep11.SignUpdateRequest
+	(*grep11pb.VerifyUpdateRequest)(nil),       // 84: grep11.VerifyUpdateRequest
+	(*grep11pb.SignFinalRequest)(nil),          // 85: grep11.SignFinalRequest
+	(*grep11pb.VerifyFinalRequest)(nil),        // 86: grep11.VerifyFinalRequest
+	(*grep11pb.SignRequest)(nil),               // 87: grep11.SignRequest
+	(*grep11pb.VerifyRequest)(nil),             // 88: grep11.VerifyRequest
+	(*grep11pb.SignSingleRequest)(nil),         // 89: grep11.SignSingleRequest
+	(*grep11pb.VerifySingleRequest)(nil),       // 90: grep11.VerifySingleRequest
+	(*grep11pb.ReencryptSingleRequest)(nil),    // 91: grep11.ReencryptSingleRequest
+	(*grep11pb.GenerateKeyRequest)(nil),        // 92: grep11.GenerateKeyRequest
+	(*grep11pb.GenerateKeyPairRequest)(nil),    // 93: grep11.GenerateKeyPairRequest
+	(*grep11pb.WrapKeyRequest)(nil),            // 94: grep11.WrapKeyRequest
+	(*grep11pb.UnwrapKeyRequest)(nil),          // 95: grep11.UnwrapKeyRequest
+	(*grep11pb.DeriveKeyRequest)(nil),          // 96: grep11.DeriveKeyRequest
+	(*grep11pb.GetMechanismListRequest)(nil),   // 97: grep11.GetMechanismListRequest
+	(*grep11pb.GetMechanismInfoRequest)(nil),   // 98: grep11.GetMechanismInfoRequest
+	(*grep11pb.GetAttributeValueRequest)(nil),  // 99: grep11.GetAttributeValueRequest
+	(*grep11pb.SetAttributeValueRequest)(nil),  // 100: grep11.SetAttributeValueRequest
+	(*grep11pb.LoginRequest)(nil),              // 101: grep11.LoginRequest
+	(*grep11pb.LogoutRequest)(nil),             // 102: grep11.LogoutRequest
+	(*grep11pb.RewrapKeyBlobRequest)(nil),      // 103: grep11.RewrapKeyBlobRequest
+	(*grep11pb.Grep11Error)(nil),               // 104: grep11.Grep11Error
+	(*grep11pb.GenerateRandomResponse)(nil),    // 105: grep11.GenerateRandomResponse
+	(*grep11pb.DigestInitResponse)(nil),        // 106: grep11.DigestInitResponse
+	(*grep11pb.DigestResponse)(nil),            // 107: grep11.DigestResponse
+	(*grep11pb.DigestUpdateResponse)(nil),      // 108: grep11.DigestUpdateResponse
+	(*grep11pb.DigestKeyResponse)(nil),         // 109: grep11.DigestKeyResponse
+	(*grep11pb.DigestFinalResponse)(nil),       // 110: grep11.DigestFinalResponse
+	(*grep11pb.DigestSingleResponse)(nil),      // 111: grep11.DigestSingleResponse
+	(*grep11pb.EncryptInitResponse)(nil),       // 112: grep11.EncryptInitResponse
+	(*grep11pb.DecryptInitResponse)(nil),       // 113: grep11.DecryptInitResponse
+	(*grep11pb.EncryptUpdateResponse)(nil),     // 114: grep11.EncryptUpdateResponse
+	(*grep11pb.DecryptUpdateResponse)(nil),     // 115: grep11.DecryptUpdateResponse
+	(*grep11pb.EncryptResponse)(nil),           // 116: grep11.EncryptResponse
+	(*grep11pb.DecryptResponse)(nil),           // 117: grep11.DecryptResponse
+	(*grep11pb.EncryptFinalResponse)(nil),      // 118: grep11.EncryptFinalResponse
+	(*grep11pb.DecryptFinalResponse)(nil),      // 119: grep11.DecryptFinalResponse
+	(*grep11pb.EncryptSingleResponse)(nil),     // 120: grep11.EncryptSingleResponse
+	(*grep11pb.DecryptSingleResponse)(nil),     // 121: grep11.DecryptSingleResponse
+	(*grep11pb.SignInitResponse)(nil),          // 122: grep11.SignInitResponse
+	(*grep11pb.VerifyInitResponse)(nil),        // 123: grep11.VerifyInitResponse
+	(*grep11pb.SignUpdateResponse)(nil),        // 124: grep11.SignUpdateResponse
+	(*grep11pb.VerifyUpdateResponse)(nil),      // 125: grep11.VerifyUpdateResponse
+	(*grep11pb.SignFinalResponse)(nil),         // 126: grep11.SignFinalResponse
+	(*grep11pb.VerifyFinalResponse)(nil),       // 127: grep11.VerifyFinalResponse
+	(*grep11pb.SignResponse)(nil),              // 128: grep11.SignResponse
+	(*grep11pb.VerifyResponse)(nil),            // 129: grep11.VerifyResponse
+	(*grep11pb.SignSingleResponse)(nil),        // 130: grep11.SignSingleResponse
+	(*grep11pb.VerifySingleResponse)(nil),      // 131: grep11.VerifySingleResponse
+	(*grep11pb.ReencryptSingleResponse)(nil),   // 132: grep11.ReencryptSingleResponse
+	(*grep11pb.GenerateKeyResponse)(nil),       // 133: grep11.GenerateKeyResponse
+	(*grep11pb.GenerateKeyPairResponse)(nil),   // 134: grep11.GenerateKeyPairResponse
+	(*grep11pb.WrapKeyResponse)(nil),           // 135: grep11.WrapKeyResponse
+	(*grep11pb.UnwrapKeyResponse)(nil),         // 136: grep11.UnwrapKeyResponse
+	(*grep11pb.DeriveKeyResponse)(nil),         // 137: grep11.DeriveKeyResponse
+	(*grep11pb.GetMechanismListResponse)(nil),  // 138: grep11.GetMechanismListResponse
+	(*grep11pb.GetMechanismInfoResponse)(nil),  // 139: grep11.GetMechanismInfoResponse
+	(*grep11pb.GetAttributeValueResponse)(nil), // 140: grep11.GetAttributeValueResponse
+	(*grep11pb.SetAttributeValueResponse)(nil), // 141: grep11.SetAttributeValueResponse
+	(*grep11pb.LoginResponse)(nil),             // 142: grep11.LoginResponse
+	(*grep11pb.LogoutResponse)(nil),            // 143: grep11.LogoutResponse
+	(*grep11pb.RewrapKeyBlobResponse)(nil),     // 144: grep11.RewrapKeyBlobResponse
+	(*grep11pb.MechanismInfo)(nil),             // 145: grep11.MechanismInfo
+	(*grep11pb.RSAOAEPParm)(nil),               // 146: grep11.RSAOAEPParm
+	(*grep11pb.AttributeValue)(nil),            // 147: grep11.AttributeValue
 }
 var file_ext_proto_depIdxs = []int32{
-	59,  // 0: grep11.ext.v1.Request.generate_random:type_name -> grep11.GenerateRandomRequest
-	60,  // 1: grep11.ext.v1.Request.digest_init:type_name -> grep11.DigestInitRequest
-	61,  // 2: grep11.ext.v1.Request.digest:type_name -> grep11.DigestRequest
-	62,  // 3: grep11.ext.v1.Request.digest_update:type_name -> grep11.DigestUpdateRequest
-	63,  // 4: grep11.ext.v1.Request.digest_key:type_name -> grep11.DigestKeyRequest
-	64,  // 5: grep11.ext.v1.Request.digest_final:type_name -> grep11.DigestFinalRequest
-	65,  // 6: grep11.ext.v1.Request.digest_single:type_name -> grep11.DigestSingleRequest
-	66,  // 7: grep11.ext.v1.Request.encrypt_init:type_name -> grep11.EncryptInitRequest
-	67,  // 8: grep11.ext.v1.Request.decrypt_init:type_name -> grep11.DecryptInitRequest
-	68,  // 9: grep11.ext.v1.Request.encrypt_update:type_name -> grep11.EncryptUpdateRequest
-	69,  // 10: grep11.ext.v1.Request.decrypt_update:type_name -> grep11.DecryptUpdateRequest
-	70,  // 11: grep11.ext.v1.Request.encrypt:type_name -> grep11.EncryptRequest
-	71,  // 12: grep11.ext.v1.Request.decrypt:type_name -> grep11.DecryptRequest
-	72,  // 13: grep11.ext.v1.Request.encrypt_final:type_name -> grep11.EncryptFinalRequest
-	73,  // 14: grep11.ext.v1.Request.decrypt_final:type_name -> grep11.DecryptFinalRequest
-	74,  // 15: grep11.ext.v1.Request.encrypt_single:type_name -> grep11.EncryptSingleRequest
-	75,  // 16: grep11.ext.v1.Request.decrypt_single:type_name -> grep11.DecryptSingleRequest
-	76,  // 17: grep11.ext.v1.Request.sign_init:type_name -> grep11.SignInitRequest
-	77,  // 18: grep11.ext.v1.Request.verify_init:type_name -> grep11.VerifyInitRequest
-	78,  // 19: grep11.ext.v1.Request.sign_update:type_name -> grep11.SignUpdateRequest
-	79,  // 20: grep11.ext.v1.Request.verify_update:type_name -> grep11.VerifyUpdateRequest
-	80,  // 21: grep11.ext.v1.Request.sign_final:type_name -> grep11.SignFinalRequest
-	81,  // 22: grep11.ext.v1.Request.verify_final:type_name -> grep11.VerifyFinalRequest
-	82,  // 23: grep11.ext.v1.Request.sign:type_name -> grep11.SignRequest
-	83,  // 24: grep11.ext.v1.Request.verify:type_name -> grep11.VerifyRequest
-	84,  // 25: grep11.ext.v1.Request.sign_single:type_name -> grep11.SignSingleRequest
-	85,  // 26: grep11.ext.v1.Request.verify_single:type_name -> grep11.VerifySingleRequest
-	86,  // 27: grep11.ext.v1.Request.reencrypt_single:type_name -> grep11.ReencryptSingleRequest
-	87,  // 28: grep11.ext.v1.Request.generate_key:type_name -> grep11.GenerateKeyRequest
-	88,  // 29: grep11.ext.v1.Request.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
-	89,  // 30: grep11.ext.v1.Request.wrap_key:type_name -> grep11.WrapKeyRequest
-	90,  // 31: grep11.ext.v1.Request.unwrap_key:type_name -> grep11.UnwrapKeyRequest
-	91,  // 32: grep11.ext.v1.Request.derive_key:type_name -> grep11.DeriveKeyRequest
-	92,  // 33: grep11.ext.v1.Request.get_mechanism_list:type_name -> grep11.GetMechanismListRequest
-	93,  // 34: grep11.ext.v1.Request.get_mechanism_info:type_name -> grep11.GetMechanismInfoRequest
-	94,  // 35: grep11.ext.v1.Request.get_attribute_value:type_name -> grep11.GetAttributeValueRequest
-	95,  // 36: grep11.ext.v1.Request.set_attribute_value:type_name -> grep11.SetAttributeValueRequest
-	96,  // 37: grep11.ext.v1.Request.login:type_name -> grep11.LoginRequest
-	97,  // 38: grep11.ext.v1.Request.logout:type_name -> grep11.LogoutRequest
-	98,  // 39: grep11.ext.v1.Request.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobRequest
+	64,  // 0: grep11.ext.v1.Request.generate_random:type_name -> grep11.GenerateRandomRequest
+	65,  // 1: grep11.ext.v1.Request.digest_init:type_name -> grep11.DigestInitRequest
+	66,  // 2: grep11.ext.v1.Request.digest:type_name -> grep11.DigestRequest
+	67,  // 3: grep11.ext.v1.Request.digest_update:type_name -> grep11.DigestUpdateRequest
+	68,  // 4: grep11.ext.v1.Request.digest_key:type_name -> grep11.DigestKeyRequest
+	69,  // 5: grep11.ext.v1.Request.digest_final:type_name -> grep11.DigestFinalRequest
+	70,  // 6: grep11.ext.v1.Request.digest_single:type_name -> grep11.DigestSingleRequest
+	71,  // 7: grep11.ext.v1.Request.encrypt_init:type_name -> grep11.EncryptInitRequest
+	72,  // 8: grep11.ext.v1.Request.decrypt_init:type_name -> grep11.DecryptInitRequest
+	73,  // 9: grep11.ext.v1.Request.encrypt_update:type_name -> grep11.EncryptUpdateRequest
+	74,  // 10: grep11.ext.v1.Request.decrypt_update:type_name -> grep11.DecryptUpdateRequest
+	75,  // 11: grep11.ext.v1.Request.encrypt:type_name -> grep11.EncryptRequest
+	76,  // 12: grep11.ext.v1.Request.decrypt:type_name -> grep11.DecryptRequest
+	77,  // 13: grep11.ext.v1.Request.encrypt_final:type_name -> grep11.EncryptFinalRequest
+	78,  // 14: grep11.ext.v1.Request.decrypt_final:type_name -> grep11.DecryptFinalRequest
+	79,  // 15: grep11.ext.v1.Request.encrypt_single:type_name -> grep11.EncryptSingleRequest
+	80,  // 16: grep11.ext.v1.Request.decrypt_single:type_name -> grep11.DecryptSingleRequest
+	81,  // 17: grep11.ext.v1.Request.sign_init:type_name -> grep11.SignInitRequest
+	82,  // 18: grep11.ext.v1.Request.verify_init:type_name -> grep11.VerifyInitRequest
+	83,  // 19: grep11.ext.v1.Request.sign_update:type_name -> grep11.SignUpdateRequest
+	84,  // 20: grep11.ext.v1.Request.verify_update:type_name -> grep11.VerifyUpdateRequest
+	85,  // 21: grep11.ext.v1.Request.sign_final:type_name -> grep11.SignFinalRequest
+	86,  // 22: grep11.ext.v1.Request.verify_final:type_name -> grep11.VerifyFinalRequest
+	87,  // 23: grep11.ext.v1.Request.sign:type_name -> grep11.SignRequest
+	88,  // 24: grep11.ext.v1.Request.verify:type_name -> grep11.VerifyRequest
+	89,  // 25: grep11.ext.v1.Request.sign_single:type_name -> grep11.SignSingleRequest
+	90,  // 26: grep11.ext.v1.Request.verify_single:type_name -> grep11.VerifySingleRequest
+	91,  // 27: grep11.ext.v1.Request.reencrypt_single:type_name -> grep11.ReencryptSingleRequest
+	92,  // 28: grep11.ext.v1.Request.generate_key:type_name -> grep11.GenerateKeyRequest
+	93,  // 29: grep11.ext.v1.Request.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
+	94,  // 30: grep11.ext.v1.Request.wrap_key:type_name -> grep11.WrapKeyRequest
+	95,  // 31: grep11.ext.v1.Request.unwrap_key:type_name -> grep11.UnwrapKeyRequest
+	96,  // 32: grep11.ext.v1.Request.derive_key:type_name -> grep11.DeriveKeyRequest
+	97,  // 33: grep11.ext.v1.Request.get_mechanism_list:type_name -> grep11.GetMechanismListRequest
+	98,  // 34: grep11.ext.v1.Request.get_mechanism_info:type_name -> grep11.GetMechanismInfoRequest
+	99,  // 35: grep11.ext.v1.Request.get_attribute_value:type_name -> grep11.GetAttributeValueRequest
+	100, // 36: grep11.ext.v1.Request.set_attribute_value:type_name -> grep11.SetAttributeValueRequest
+	101, // 37: grep11.ext.v1.Request.login:type_name -> grep11.LoginRequest
+	102, // 38: grep11.ext.v1.Request.logout:type_name -> grep11.LogoutRequest
+	103, // 39: grep11.ext.v1.Request.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobRequest
 	3,   // 40: grep11.ext.v1.Request.list_tokens:type_name -> grep11.ext.v1.ListTokensRequest
 	5,   // 41: grep11.ext.v1.Request.init_token:type_name -> grep11.ext.v1.InitTokenRequest
 	7,   // 42: grep11.ext.v1.Request.delete_token:type_name -> grep11.ext.v1.DeleteTokenRequest
@@ -5589,47 +5882,47 @@ var file_ext_proto_depIdxs = []int32{
 	30,  // 53: grep11.ext.v1.Request.copy_object:type_name -> grep11.ext.v1.CopyObjectRequest
 	31,  // 54: grep11.ext.v1.Request.destroy_object:type_name -> grep11.ext.v1.DestroyObjectRequest
 	33,  // 55: grep11.ext.v1.Request.make_key:type_name -> grep11.ext.v1.MakeKeyRequest
-	99,  // 56: grep11.ext.v1.Response.error:type_name -> grep11.Grep11Error
-	100, // 57: grep11.ext.v1.Response.generate_random:type_name -> grep11.GenerateRandomResponse
-	101, // 58: grep11.ext.v1.Response.digest_init:type_name -> grep11.DigestInitResponse
-	102, // 59: grep11.ext.v1.Response.digest:type_name -> grep11.DigestResponse
-	103, // 60: grep11.ext.v1.Response.digest_update:type_name -> grep11.DigestUpdateResponse
-	104, // 61: grep11.ext.v1.Response.digest_key:type_name -> grep11.DigestKeyResponse
-	105, // 62: grep11.ext.v1.Response.digest_final:type_name -> grep11.DigestFinalResponse
-	106, // 63: grep11.ext.v1.Response.digest_single:type_name -> grep11.DigestSingleResponse
-	107, // 64: grep11.ext.v1.Response.encrypt_init:type_name -> grep11.EncryptInitResponse
-	108, // 65: grep11.ext.v1.Response.decrypt_init:type_name -> grep11.DecryptInitResponse
-	109, // 66: grep11.ext.v1.Response.encrypt_update:type_name -> grep11.EncryptUpdateResponse
-	110, // 67: grep11.ext.v1.Response.decrypt_update:type_name -> grep11.DecryptUpdateResponse
-	111, // 68: grep11.ext.v1.Response.encrypt:type_name -> grep11.EncryptResponse
-	112, // 69: grep11.ext.v1.Response.decrypt:type_name -> grep11.DecryptResponse
-	113, // 70: grep11.ext.v1.Response.encrypt_final:type_name -> grep11.EncryptFinalResponse
-	114, // 71: grep11.ext.v1.Response.decrypt_final:type_name -> grep11.DecryptFinalResponse
-	115, // 72: grep11.ext.v1.Response.encrypt_single:type_name -> grep11.EncryptSingleResponse
-	116, // 73: grep11.ext.v1.Response.decrypt_single:type_name -> grep11.DecryptSingleResponse
-	117, // 74: grep11.ext.v1.Response.sign_init:type_name -> grep11.SignInitResponse
-	118, // 75: grep11.ext.v1.Response.verify_init:type_name -> grep11.VerifyInitResponse
-	119, // 76: grep11.ext.v1.Response.sign_update:type_name -> grep11.SignUpdateResponse
-	120, // 77: grep11.ext.v1.Response.verify_update:type_name -> grep11.VerifyUpdateResponse
-	121, // 78: grep11.ext.v1.Response.sign_final:type_name -> grep11.SignFinalResponse
-	122, // 79: grep11.ext.v1.Response.verify_final:type_name -> grep11.VerifyFinalResponse
-	123, // 80: grep11.ext.v1.Response.sign:type_name -> grep11.SignResponse
-	124, // 81: grep11.ext.v1.Response.verify:type_name -> grep11.VerifyResponse
-	125, // 82: grep11.ext.v1.Response.sign_single:type_name -> grep11.SignSingleResponse
-	126, // 83: grep11.ext.v1.Response.verify_single:type_name -> grep11.VerifySingleResponse
-	127, // 84: grep11.ext.v1.Response.reencrypt_single:type_name -> grep11.ReencryptSingleResponse
-	128, // 85: grep11.ext.v1.Response.generate_key:type_name -> grep11.GenerateKeyResponse
-	129, // 86: grep11.ext.v1.Response.generate_key_pair:type_name -> grep11.GenerateKeyPairResponse
-	130, // 87: grep11.ext.v1.Response.wrap_key:type_name -> grep11.WrapKeyResponse
-	131, // 88: grep11.ext.v1.Response.unwrap_key:type_name -> grep11.UnwrapKeyResponse
-	132, // 89: grep11.ext.v1.Response.derive_key:type_name -> grep11.DeriveKeyResponse
-	133, // 90: grep11.ext.v1.Response.get_mechanism_list:type_name -> grep11.GetMechanismListResponse
-	134, // 91: grep11.ext.v1.Response.get_mechanism_info:type_name -> grep11.GetMechanismInfoResponse
-	135, // 92: grep11.ext.v1.Response.get_attribute_value:type_name -> grep11.GetAttributeValueResponse
-	136, // 93: grep11.ext.v1.Response.set_attribute_value:type_name -> grep11.SetAttributeValueResponse
-	137, // 94: grep11.ext.v1.Response.login:type_name -> grep11.LoginResponse
-	138, // 95: grep11.ext.v1.Response.logout:type_name -> grep11.LogoutResponse
-	139, // 96: grep11.ext.v1.Response.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobResponse
+	104, // 56: grep11.ext.v1.Response.error:type_name -> grep11.Grep11Error
+	105, // 57: grep11.ext.v1.Response.generate_random:type_name -> grep11.GenerateRandomResponse
+	106, // 58: grep11.ext.v1.Response.digest_init:type_name -> grep11.DigestInitResponse
+	107, // 59: grep11.ext.v1.Response.digest:type_name -> grep11.DigestResponse
+	108, // 60: grep11.ext.v1.Response.digest_update:type_name -> grep11.DigestUpdateResponse
+	109, // 61: grep11.ext.v1.Response.digest_key:type_name -> grep11.DigestKeyResponse
+	110, // 62: grep11.ext.v1.Response.digest_final:type_name -> grep11.DigestFinalResponse
+	111, // 63: grep11.ext.v1.Response.digest_single:type_name -> grep11.DigestSingleResponse
+	112, // 64: grep11.ext.v1.Response.encrypt_init:type_name -> grep11.EncryptInitResponse
+	113, // 65: grep11.ext.v1.Response.decrypt_init:type_name -> grep11.DecryptInitResponse
+	114, // 66: grep11.ext.v1.Response.encrypt_update:type_name -> grep11.EncryptUpdateResponse
+	115, // 67: grep11.ext.v1.Response.decrypt_update:type_name -> grep11.DecryptUpdateResponse
+	116, // 68: grep11.ext.v1.Response.encrypt:type_name -> grep11.EncryptResponse
+	117, // 69: grep11.ext.v1.Response.decrypt:type_name -> grep11.DecryptResponse
+	118, // 70: grep11.ext.v1.Response.encrypt_final:type_name -> grep11.EncryptFinalResponse
+	119, // 71: grep11.ext.v1.Response.decrypt_final:type_name -> grep11.DecryptFinalResponse
+	120, // 72: grep11.ext.v1.Response.encrypt_single:type_name -> grep11.EncryptSingleResponse
+	121, // 73: grep11.ext.v1.Response.decrypt_single:type_name -> grep11.DecryptSingleResponse
+	122, // 74: grep11.ext.v1.Response.sign_init:type_name -> grep11.SignInitResponse
+	123, // 75: grep11.ext.v1.Response.verify_init:type_name -> grep11.VerifyInitResponse
+	124, // 76: grep11.ext.v1.Response.sign_update:type_name -> grep11.SignUpdateResponse
+	125, // 77: grep11.ext.v1.Response.verify_update:type_name -> grep11.VerifyUpdateResponse
+	126, // 78: grep11.ext.v1.Response.sign_final:type_name -> grep11.SignFinalResponse
+	127, // 79: grep11.ext.v1.Response.verify_final:type_name -> grep11.VerifyFinalResponse
+	128, // 80: grep11.ext.v1.Response.sign:type_name -> grep11.SignResponse
+	129, // 81: grep11.ext.v1.Response.verify:type_name -> grep11.VerifyResponse
+	130, // 82: grep11.ext.v1.Response.sign_single:type_name -> grep11.SignSingleResponse
+	131, // 83: grep11.ext.v1.Response.verify_single:type_name -> grep11.VerifySingleResponse
+	132, // 84: grep11.ext.v1.Response.reencrypt_single:type_name -> grep11.ReencryptSingleResponse
+	133, // 85: grep11.ext.v1.Response.generate_key:type_name -> grep11.GenerateKeyResponse
+	134, // 86: grep11.ext.v1.Response.generate_key_pair:type_name -> grep11.GenerateKeyPairResponse
+	135, // 87: grep11.ext.v1.Response.wrap_key:type_name -> grep11.WrapKeyResponse
+	136, // 88: grep11.ext.v1.Response.unwrap_key:type_name -> grep11.UnwrapKeyResponse
+	137, // 89: grep11.ext.v1.Response.derive_key:type_name -> grep11.DeriveKeyResponse
+	138, // 90: grep11.ext.v1.Response.get_mechanism_list:type_name -> grep11.GetMechanismListResponse
+	139, // 91: grep11.ext.v1.Response.get_mechanism_info:type_name -> grep11.GetMechanismInfoResponse
+	140, // 92: grep11.ext.v1.Response.get_attribute_value:type_name -> grep11.GetAttributeValueResponse
+	141, // 93: grep11.ext.v1.Response.set_attribute_value:type_name -> grep11.SetAttributeValueResponse
+	142, // 94: grep11.ext.v1.Response.login:type_name -> grep11.LoginResponse
+	143, // 95: grep11.ext.v1.Response.logout:type_name -> grep11.LogoutResponse
+	144, // 96: grep11.ext.v1.Response.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobResponse
 	4,   // 97: grep11.ext.v1.Response.list_tokens:type_name -> grep11.ext.v1.ListTokensResponse
 	6,   // 98: grep11.ext.v1.Response.init_token:type_name -> grep11.ext.v1.InitTokenResponse
 	8,   // 99: grep11.ext.v1.Response.delete_token:type_name -> grep11.ext.v1.DeleteTokenResponse
@@ -5650,36 +5943,36 @@ var file_ext_proto_depIdxs = []int32{
 	2,   // 114: grep11.ext.v1.InitTokenResponse.token:type_name -> grep11.ext.v1.TokenInfo
 	21,  // 115: grep11.ext.v1.GetServiceResponse.mechanisms:type_name -> grep11.ext.v1.MechanismDetail
 	22,  // 116: grep11.ext.v1.GetServiceResponse.units:type_name -> grep11.ext.v1.UnitStatus
-	140, // 117: grep11.ext.v1.MechanismDetail.info:type_name -> grep11.MechanismInfo
-	51,  // 118: grep11.ext.v1.Object.attributes:type_name -> grep11.ext.v1.Object.AttributesEntry
-	52,  // 119: grep11.ext.v1.CreateObjectRequest.attributes:type_name -> grep11.ext.v1.CreateObjectRequest.AttributesEntry
+	145, // 117: grep11.ext.v1.MechanismDetail.info:type_name -> grep11.MechanismInfo
+	56,  // 118: grep11.ext.v1.Object.attributes:type_name -> grep11.ext.v1.Object.AttributesEntry
+	57,  // 119: grep11.ext.v1.CreateObjectRequest.attributes:type_name -> grep11.ext.v1.CreateObjectRequest.AttributesEntry
 	23,  // 120: grep11.ext.v1.ObjectResponse.object:type_name -> grep11.ext.v1.Object
-	53,  // 121: grep11.ext.v1.FindObjectsRequest.template:type_name -> grep11.ext.v1.FindObjectsRequest.TemplateEntry
+	58,  // 121: grep11.ext.v1.FindObjectsRequest.template:type_name -> grep11.ext.v1.FindObjectsRequest.TemplateEntry
 	23,  // 122: grep11.ext.v1.FindObjectsResponse.objects:type_name -> grep11.ext.v1.Object
-	54,  // 123: grep11.ext.v1.SetAttributesRequest.attributes:type_name -> grep11.ext.v1.SetAttributesRequest.AttributesEntry
-	55,  // 124: grep11.ext.v1.CopyObjectRequest.source:type_name -> grep11.ext.v1.CopyObjectRequest.SourceEntry
-	56,  // 125: grep11.ext.v1.CopyObjectRequest.attributes:type_name -> grep11.ext.v1.CopyObjectRequest.AttributesEntry
-	87,  // 126: grep11.ext.v1.MakeKeyRequest.generate_key:type_name -> grep11.GenerateKeyRequest
-	88,  // 127: grep11.ext.v1.MakeKeyRequest.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
-	90,  // 128: grep11.ext.v1.MakeKeyRequest.unwrap_key:type_name -> grep11.UnwrapKeyRequest
-	91,  // 129: grep11.ext.v1.MakeKeyRequest.derive_key:type_name -> grep11.DeriveKeyRequest
+	59,  // 123: grep11.ext.v1.SetAttributesRequest.attributes:type_name -> grep11.ext.v1.SetAttributesRequest.AttributesEntry
+	60,  // 124: grep11.ext.v1.CopyObjectRequest.source:type_name -> grep11.ext.v1.CopyObjectRequest.SourceEntry
+	61,  // 125: grep11.ext.v1.CopyObjectRequest.attributes:type_name -> grep11.ext.v1.CopyObjectRequest.AttributesEntry
+	92,  // 126: grep11.ext.v1.MakeKeyRequest.generate_key:type_name -> grep11.GenerateKeyRequest
+	93,  // 127: grep11.ext.v1.MakeKeyRequest.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
+	95,  // 128: grep11.ext.v1.MakeKeyRequest.unwrap_key:type_name -> grep11.UnwrapKeyRequest
+	96,  // 129: grep11.ext.v1.MakeKeyRequest.derive_key:type_name -> grep11.DeriveKeyRequest
 	23,  // 130: grep11.ext.v1.MakeKeyResponse.objects:type_name -> grep11.ext.v1.Object
-	57,  // 131: grep11.ext.v1.Template.attributes:type_name -> grep11.ext.v1.Template.AttributesEntry
+	62,  // 131: grep11.ext.v1.Template.attributes:type_name -> grep11.ext.v1.Template.AttributesEntry
 	37,  // 132: grep11.ext.v1.StoreRecord.tokens:type_name -> grep11.ext.v1.StoreToken
 	39,  // 133: grep11.ext.v1.StoreRecord.objects:type_name -> grep11.ext.v1.StoreObject
 	2,   // 134: grep11.ext.v1.StoreToken.info:type_name -> grep11.ext.v1.TokenInfo
 	38,  // 135: grep11.ext.v1.StoreToken.so_pin:type_name -> grep11.ext.v1.StorePin
 	38,  // 136: grep11.ext.v1.StoreToken.user_pin:type_name -> grep11.ext.v1.StorePin
 	23,  // 137: grep11.ext.v1.StoreObject.object:type_name -> grep11.ext.v1.Object
-	58,  // 138: grep11.ext.v1.KDF108Parameter.data:type_name -> grep11.ext.v1.KDF108Parameter.Data
-	141, // 139: grep11.ext.v1.RSAAESParameter.oaep:type_name -> grep11.RSAOAEPParm
-	142, // 140: grep11.ext.v1.Object.AttributesEntry.value:type_name -> grep11.AttributeValue
-	142, // 141: grep11.ext.v1.CreateObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	142, // 142: grep11.ext.v1.FindObjectsRequest.TemplateEntry.value:type_name -> grep11.AttributeValue
-	142, // 143: grep11.ext.v1.SetAttributesRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	142, // 144: grep11.ext.v1.CopyObjectRequest.SourceEntry.value:type_name -> grep11.AttributeValue
-	142, // 145: grep11.ext.v1.CopyObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	142, // 146: grep11.ext.v1.Template.AttributesEntry.value:type_name -> grep11.AttributeValue
+	63,  // 138: grep11.ext.v1.KDF108Parameter.data:type_name -> grep11.ext.v1.KDF108Parameter.Data
+	146, // 139: grep11.ext.v1.RSAAESParameter.oaep:type_name -> grep11.RSAOAEPParm
+	147, // 140: grep11.ext.v1.Object.AttributesEntry.value:type_name -> grep11.AttributeValue
+	147, // 141: grep11.ext.v1.CreateObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	147, // 142: grep11.ext.v1.FindObjectsRequest.TemplateEntry.value:type_name -> grep11.AttributeValue
+	147, // 143: grep11.ext.v1.SetAttributesRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	147, // 144: grep11.ext.v1.CopyObjectRequest.SourceEntry.value:type_name -> grep11.AttributeValue
+	147, // 145: grep11.ext.v1.CopyObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	147, // 146: grep11.ext.v1.Template.AttributesEntry.value:type_name -> grep11.AttributeValue
 	0,   // 147: grep11.ext.v1.Session.Exchange:input_type -> grep11.ext.v1.Request
 	3,   // 148: grep11.ext.v1.Token.ListTokens:input_type -> grep11.ext.v1.ListTokensRequest
 	5,   // 149: grep11.ext.v1.Token.InitToken:input_type -> grep11.ext.v1.InitTokenRequest
@@ -5849,13 +6142,14 @@ func file_ext_proto_init() {
 		(*MakeKeyRequest_UnwrapKey)(nil),
 		(*MakeKeyRequest_DeriveKey)(nil),
 	}
+	file_ext_proto_msgTypes[52].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ext_proto_rawDesc), len(file_ext_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   59,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -47,6 +47,14 @@ var params = map[mech.ParamKind]param{
 	mech.ParamRSAAES:      extension(encodeRSAAES, decodeRSAAES, false),
 	mech.ParamContext:     extension(encodeContext, decodeContext, true),
 	mech.ParamHashContext: extension(encodeContext, decodeContext, false),
+
+	mech.ParamString:   {encodeRaw, decodeRaw, false},
+	mech.ParamMACLen:   extension(encodeMACLen, decodeMACLen, false),
+	mech.ParamCBCData:  extension(encodeCBCData, decodeCBCData, false),
+	mech.ParamChaCha20: extension(encodeChaCha20, decodeChaCha20, false),
+	mech.ParamExtract:  extension(encodeExtract, decodeExtract, false),
+	mech.ParamEAC:      extension(encodeEAC, decodeEAC, false),
+	mech.ParamSipHash:  extension(encodeSipHash, decodeSipHash, true),
 }
 
 // unlisted mechanisms are not judged here: the unit refuses what it lacks.
@@ -173,6 +181,9 @@ func extension[P mech.Param, M proto.Message](enc func(P) (M, error), dec func(M
 		msg := zero.ProtoReflect().New().Interface().(M)
 		if err := proto.Unmarshal(b, msg); err != nil || len(msg.ProtoReflect().GetUnknown()) > 0 {
 			return nil, invalid("not a %s", zero.ProtoReflect().Descriptor().Name())
+		}
+		if proto.Size(msg) == 0 && !mayBeAbsent {
+			return nil, invalid("a %s that says nothing", zero.ProtoReflect().Descriptor().Name())
 		}
 		return dec(msg)
 	}

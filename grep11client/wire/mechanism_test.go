@@ -41,6 +41,14 @@ var samples = map[mech.ParamKind]mech.Param{
 	mech.ParamRSAAES:      &mech.RSAAES{Bits: 256, OAEP: mech.OAEP{Hash: ck.CKM_SHA256, MGF: ck.CKG_MGF1_SHA256, Source: 1}},
 	mech.ParamContext:     &mech.SignContext{Hedge: 1, Context: []byte("c")},
 	mech.ParamHashContext: &mech.SignContext{Context: []byte("c"), Hash: ck.CKM_SHA512},
+
+	mech.ParamString:   mech.Raw("data"),
+	mech.ParamMACLen:   &mech.MACLen{Bytes: 8},
+	mech.ParamCBCData:  &mech.CBCData{IV: block, Data: append(block, block...)},
+	mech.ParamChaCha20: &mech.ChaCha20{Counter: 7, Nonce: block[:12]},
+	mech.ParamExtract:  &mech.Extract{},
+	mech.ParamEAC:      &mech.EAC{Variant: mech.EACHKDF, Nonce: block, Info: block[:2]},
+	mech.ParamSipHash:  &mech.SipHash{Word: 2, End: 4, Bytes: 16},
 }
 
 func sampleFor(t *testing.T, row mech.Row) mech.Param {

@@ -2,6 +2,7 @@ package mech
 
 import (
 	"crypto"
+	"errors"
 	"fmt"
 
 	"grep11/pkcs11/ck"
@@ -21,18 +22,14 @@ func (m Mechanism) Check() error {
 		}
 		return m.badParam("is missing")
 	}
-	want := r.Param
-	if want == ParamKeyWrapIV {
-		want = ParamIV
-	}
-	if m.Param.kind() != want {
+	if m.Param.kind() != r.Param.valueKind() {
 		return m.badParam("is %T", m.Param)
 	}
 	return m.checkValue(r)
 }
 
 // mayBeAbsent: Kyber's is for derivation alone, and C_EncapsulateKey has none.
-var mayBeAbsent = map[ParamKind]bool{ParamNone: true, ParamEdDSA: true, ParamKeyWrapIV: true, ParamContext: true, ParamKyber: true}
+var mayBeAbsent = map[ParamKind]bool{ParamNone: true, ParamEdDSA: true, ParamKeyWrapIV: true, ParamContext: true, ParamKyber: true, ParamSipHash: true}
 
 func (m Mechanism) badParam(format string, args ...any) error {
 	return fmt.Errorf("%v: parameter %s: %w", m.Type, fmt.Sprintf(format, args...), ck.CKR_MECHANISM_PARAM_INVALID)
@@ -51,7 +48,9 @@ func (m Mechanism) checkValue(r *Row) error {
 			return m.badParam("counts %d bits", p.Bits)
 		}
 	case *GCM:
-		return m.checkGCM(p)
+		if err := m.checkGCM(p); err != nil {
+			return err
+		}
 	case *EdDSA:
 		if len(p.Context) > 255 {
 			return m.badParam("has a context of %d bytes", len(p.Context))
@@ -61,7 +60,7 @@ func (m Mechanism) checkValue(r *Row) error {
 			return m.badParam("has no public value")
 		}
 	}
-	return m.checkModern()
+	return errors.Join(m.checkModern(), m.checkSymmetric(r), m.checkVendor())
 }
 
 // The key-wrap IVs are 8 bytes (RFC 3394) and 4 (RFC 5649).

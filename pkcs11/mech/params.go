@@ -44,6 +44,13 @@ const (
 	ParamRSAAES
 	ParamContext     // may be absent
 	ParamHashContext // SignContext with a hash
+	ParamString      // Raw: CK_KEY_DERIVATION_STRING_DATA
+	ParamMACLen
+	ParamCBCData
+	ParamChaCha20
+	ParamExtract
+	ParamEAC
+	ParamSipHash // may be absent
 )
 
 type (

@@ -56,6 +56,8 @@ var outLens = [...]lenFunc{
 		return lenIn + m.TagLen()
 	},
 	OutBlock: func(_ Mechanism, r *Row, _ Op, keyBytes, _ int) int { return max(r.Block, keyBytes) },
+	OutPoint: func(_ Mechanism, _ *Row, _ Op, keyBytes, _ int) int { return 1 + 2*keyBytes },
+	OutMAC:   func(m Mechanism, _ *Row, _ Op, _, _ int) int { return m.macLen() },
 	OutKeyWrap: func(_ Mechanism, _ *Row, op Op, _, lenIn int) int {
 		if op == OpDecrypt {
 			return max(lenIn-lenCheckBlock, 0)
@@ -73,7 +75,9 @@ func (m Mechanism) UpdateLen(op Op, held, lenIn int) int {
 		return 0
 	case r.Out == OutTag && op == OpDecrypt:
 		return 0 // nothing before the tag was seen to be right
-	case r.Block == 0:
+	case r.Held:
+		return 0
+	case r.Block == 0 || r.Stream:
 		return lenIn
 	case r.Out == OutPadded && op == OpDecrypt:
 		return max(held+lenIn-1, 0) / r.Block * r.Block // the last block may be padding
@@ -84,7 +88,7 @@ func (m Mechanism) UpdateLen(op Op, held, lenIn int) int {
 // FinalLen bounds what the end of an operation gives for the held bytes.
 func (m Mechanism) FinalLen(op Op, keyBytes, held int) int {
 	r := byType[m.Type]
-	if r != nil && r.Out == OutTag && op == OpEncrypt {
+	if r != nil && r.Out == OutTag && op == OpEncrypt && !r.Held {
 		return m.TagLen()
 	}
 	return m.OutLen(op, keyBytes, held)
@@ -102,5 +106,19 @@ func (m Mechanism) TagLen() int {
 	}
 	return 0
 }
+
+// macLen is the length of a MAC that the parameter gives.
+func (m Mechanism) macLen() int {
+	switch p := m.Param.(type) {
+	case *MACLen:
+		return int(min(p.Bytes, maxMAC))
+	case *GCM:
+		return m.TagLen()
+	}
+	return int(min(m.SipHash().Bytes, maxMAC))
+}
+
+// maxMAC bounds a MAC whose parameter was not checked yet.
+const maxMAC = 64
 
 func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }

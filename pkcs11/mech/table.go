@@ -2,6 +2,7 @@ package mech
 
 import (
 	"crypto"
+	"slices"
 
 	"grep11/pkcs11/ck"
 )
@@ -21,8 +22,12 @@ type Row struct {
 	Hash crypto.Hash
 	// Single marks mechanisms without multi-part functions.
 	Single bool
+	// Held marks ciphers whose multi-part functions give everything at the end.
+	Held bool
 	// Block is the cipher's block in bytes, 0 for streams and signatures.
 	Block int
+	// Stream marks modes that make a stream of a block cipher.
+	Stream bool
 	// Out is how long a signature, MAC or digest is.
 	Out Out
 }
@@ -47,6 +52,8 @@ const (
 	OutPadded         // the next full block
 	OutTag            // the input and a tag
 	OutBlock          // the cipher's block
+	OutMAC            // what the parameter says
+	OutPoint          // an uncompressed point
 	OutKeyWrap        // the input and a check block of 8 bytes, to a multiple of 8
 	OutSignature      // as the key's parameter set says
 )
@@ -66,6 +73,10 @@ var (
 	ecdhKey  = []ck.KeyType{ck.CKK_EC, ck.CKK_EC_MONTGOMERY}
 	cmacKey  = []ck.KeyType{ck.CKK_AES, ck.CKK_DES3, ck.CKK_DES2}
 	baseKey  = append([]ck.KeyType{ck.CKK_CHACHA20}, macKey...)
+	chaKey   = []ck.KeyType{ck.CKK_CHACHA20}
+	hkdfKey  = []ck.KeyType{ck.CKK_HKDF}
+	pbeKey   = []ck.KeyType{ck.CKK_DES3}
+	pbkdfKey = append(slices.Clone(macKey), ck.CKK_CHACHA20)
 	treeKey  = []ck.KeyType{ck.CKK_GENERIC_SECRET, ck.CKK_EC, ck.CKK_EC_EDWARDS}
 	boundKey = []ck.KeyType{ck.CKK_RSA, ck.CKK_AES}
 	mlkemKey = []ck.KeyType{ck.CKK_ML_KEM, ck.CKK_IBM_ML_KEM}
@@ -101,6 +112,7 @@ var table = []Row{
 	{Type: ck.CKM_RSA_PKCS, Keys: rsaKey, Size: rsaSizes, Use: signs | crypts | wraps, Single: true, Out: OutModulus},
 	{Type: ck.CKM_RSA_X_509, Keys: rsaKey, Size: rsaSizes, Use: signs | crypts, Single: true, Out: OutModulus},
 	{Type: ck.CKM_RSA_PKCS_OAEP, Keys: rsaKey, Size: rsaSizes, Use: crypts | wraps, Param: ParamOAEP, Single: true, Out: OutModulus},
+	{Type: ck.CKM_RSA_AES_KEY_WRAP, Keys: rsaKey, Size: rsaSizes, Use: wraps, Param: ParamRSAAES, Out: OutKeyWrap},
 	{Type: ck.CKM_RSA_PKCS_PSS, Keys: rsaKey, Size: rsaSizes, Use: signs, Param: ParamPSS, Single: true, Out: OutModulus},
 	{Type: ck.CKM_RSA_PKCS_KEY_PAIR_GEN, Keys: rsaKey, Size: rsaSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
 
@@ -143,6 +155,9 @@ var table = []Row{
 	{Type: ck.CKM_IBM_ECDSA_SHA384, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA384, Out: OutTwiceOrder},
 	{Type: ck.CKM_IBM_ECDSA_SHA512, Keys: ecKey, Size: ecSizes, Use: signs | onCurves, Hash: crypto.SHA512, Out: OutTwiceOrder},
 	{Type: ck.CKM_ECDH1_DERIVE, Keys: ecdhKey, Size: ecSizes, Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
+	{Type: ck.CKM_ECDH1_COFACTOR_DERIVE, Keys: ecKey, Size: ecSizes, Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
+	{Type: ck.CKM_IBM_ECDH1_DERIVE_RAW, Keys: ecdhKey, Size: ecSizes, Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
+	{Type: ck.CKM_IBM_EC_MULTIPLY, Keys: ecKey, Size: ecSizes, Use: ck.CKF_ENCRYPT | onCurves, Single: true, Out: OutPoint},
 
 	{Type: ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, Keys: edKey, Size: edSizes, Use: ck.CKF_GENERATE_KEY_PAIR | onCurves},
 	{Type: ck.CKM_EDDSA, Keys: edKey, Size: edSizes, Use: signs | onCurves, Param: ParamEdDSA, Single: true, Out: OutEdwards},
@@ -154,6 +169,8 @@ var table = []Row{
 	{Type: ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, Keys: xKey, Size: edSizes, Use: ck.CKF_GENERATE_KEY_PAIR | onCurves},
 	{Type: ck.CKM_IBM_EC_X25519, Keys: xKey, Size: Bits(255, 255), Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
 	{Type: ck.CKM_IBM_EC_X448, Keys: xKey, Size: Bits(448, 448), Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
+	{Type: ck.CKM_IBM_EC_X25519_RAW, Keys: xKey, Size: Bits(255, 255), Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
+	{Type: ck.CKM_IBM_EC_X448_RAW, Keys: xKey, Size: Bits(448, 448), Use: ck.CKF_DERIVE | onCurves, Param: ParamECDH1},
 
 	{Type: ck.CKM_DSA_PARAMETER_GEN, Keys: dsaKey, Size: dsaSizes, Use: ck.CKF_GENERATE},
 	{Type: ck.CKM_DSA_KEY_PAIR_GEN, Keys: dsaKey, Size: dsaSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
@@ -170,6 +187,7 @@ var table = []Row{
 	{Type: ck.CKM_DH_PKCS_PARAMETER_GEN, Keys: dhKey, Size: dhSizes, Use: ck.CKF_GENERATE},
 	{Type: ck.CKM_DH_PKCS_KEY_PAIR_GEN, Keys: dhKey, Size: dhSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
 	{Type: ck.CKM_DH_PKCS_DERIVE, Keys: dhKey, Size: dhSizes, Use: ck.CKF_DERIVE, Param: ParamBytes},
+	{Type: ck.CKM_IBM_DH_PKCS_DERIVE_RAW, Keys: dhKey, Size: dhSizes, Use: ck.CKF_DERIVE, Param: ParamBytes},
 
 	{Type: ck.CKM_ML_KEM_KEY_PAIR_GEN, Keys: mlkemKey, Size: mlkemSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
 	{Type: ck.CKM_ML_KEM, Keys: mlkemKey, Size: mlkemSizes, Use: kems, Param: ParamKyber},
@@ -212,6 +230,13 @@ var table = []Row{
 	{Type: ck.CKM_AES_CBC_PAD, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Param: ParamIV, Block: 16, Out: OutPadded},
 	{Type: ck.CKM_AES_CTR, Keys: aesKey, Size: aesSizes, Use: crypts, Param: ParamCTR, Out: OutSameAsIn},
 	{Type: ck.CKM_AES_GCM, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Param: ParamGCM, Out: OutTag},
+	{Type: ck.CKM_AES_CCM, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Param: ParamCCM, Held: true, Out: OutTag},
+	{Type: ck.CKM_AES_OFB, Keys: aesKey, Size: aesSizes, Use: crypts, Param: ParamIV, Block: 16, Stream: true, Out: OutSameAsIn},
+	{Type: ck.CKM_AES_CFB1, Keys: aesKey, Size: aesSizes, Use: crypts, Param: ParamIV, Block: 16, Stream: true, Out: OutSameAsIn},
+	{Type: ck.CKM_AES_CFB8, Keys: aesKey, Size: aesSizes, Use: crypts, Param: ParamIV, Block: 16, Stream: true, Out: OutSameAsIn},
+	{Type: ck.CKM_AES_CFB64, Keys: aesKey, Size: aesSizes, Use: crypts, Param: ParamIV, Block: 16, Stream: true, Out: OutSameAsIn},
+	{Type: ck.CKM_AES_CFB128, Keys: aesKey, Size: aesSizes, Use: crypts, Param: ParamIV, Block: 16, Stream: true, Out: OutSameAsIn},
+	{Type: ck.CKM_AES_CTS, Keys: aesKey, Size: aesSizes, Use: crypts, Param: ParamIV, Block: 16, Held: true, Out: OutSameAsIn},
 	{Type: ck.CKM_AES_KEY_WRAP, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Param: ParamKeyWrapIV, Single: true, Out: OutKeyWrap},
 	{Type: ck.CKM_AES_KEY_WRAP_KWP, Keys: aesKey, Size: aesSizes, Use: crypts | wraps, Param: ParamKeyWrapIV, Single: true, Out: OutKeyWrap},
 
@@ -223,10 +248,17 @@ var table = []Row{
 
 	{Type: ck.CKM_IBM_ATTRIBUTEBOUND_WRAP, Keys: boundKey, Use: wraps},
 	{Type: ck.CKM_IBM_TRANSPORTKEY, Use: ck.CKF_UNWRAP},
+	{Type: ck.CKM_CHACHA20_KEY_GEN, Keys: chaKey, Size: Bytes(32, 32), Use: ck.CKF_GENERATE},
+	{Type: ck.CKM_CHACHA20, Keys: chaKey, Size: Bytes(32, 32), Use: crypts, Param: ParamChaCha20, Out: OutSameAsIn},
+	{Type: ck.CKM_CHACHA20_POLY1305, Keys: chaKey, Size: Bytes(32, 32), Use: crypts | wraps, Param: ParamChaCha, Held: true, Out: OutTag},
 
 	{Type: ck.CKM_AES_CMAC, Keys: aesKey, Size: aesSizes, Use: signs, Block: 16, Out: OutBlock},
 	{Type: ck.CKM_DES3_CMAC, Keys: des3Key, Use: signs, Block: 8, Out: OutBlock},
 	{Type: ck.CKM_IBM_CMAC, Keys: cmacKey, Use: signs, Out: OutBlock},
+	{Type: ck.CKM_AES_CMAC_GENERAL, Keys: aesKey, Size: aesSizes, Use: signs, Param: ParamMACLen, Block: 16, Out: OutMAC},
+	{Type: ck.CKM_DES3_CMAC_GENERAL, Keys: des3Key, Use: signs, Param: ParamMACLen, Block: 8, Out: OutMAC},
+	{Type: ck.CKM_AES_GMAC, Keys: aesKey, Size: aesSizes, Use: signs, Param: ParamGCM, Out: OutMAC},
+	{Type: ck.CKM_IBM_SIPHASH, Keys: macKey, Size: Bytes(16, 16), Use: signs, Param: ParamSipHash, Out: OutMAC},
 
 	{Type: ck.CKM_GENERIC_SECRET_KEY_GEN, Keys: macKey, Size: macSizes, Use: ck.CKF_GENERATE | ck.CKF_DERIVE},
 	{Type: ck.CKM_SHA_1_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA1, Out: OutHash},
@@ -246,6 +278,17 @@ var table = []Row{
 	{Type: ck.CKM_IBM_SHA3_256_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA3_256, Out: OutHash},
 	{Type: ck.CKM_IBM_SHA3_384_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA3_384, Out: OutHash},
 	{Type: ck.CKM_IBM_SHA3_512_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA3_512, Out: OutHash},
+	{Type: ck.CKM_SHA_1_HMAC_GENERAL, Keys: macKey, Size: macSizes, Use: signs, Param: ParamMACLen, Hash: crypto.SHA1, Out: OutMAC},
+	{Type: ck.CKM_SHA224_HMAC_GENERAL, Keys: macKey, Size: macSizes, Use: signs, Param: ParamMACLen, Hash: crypto.SHA224, Out: OutMAC},
+	{Type: ck.CKM_SHA256_HMAC_GENERAL, Keys: macKey, Size: macSizes, Use: signs, Param: ParamMACLen, Hash: crypto.SHA256, Out: OutMAC},
+	{Type: ck.CKM_SHA384_HMAC_GENERAL, Keys: macKey, Size: macSizes, Use: signs, Param: ParamMACLen, Hash: crypto.SHA384, Out: OutMAC},
+	{Type: ck.CKM_SHA512_HMAC_GENERAL, Keys: macKey, Size: macSizes, Use: signs, Param: ParamMACLen, Hash: crypto.SHA512, Out: OutMAC},
+	{Type: ck.CKM_SHA512_224_HMAC_GENERAL, Keys: macKey, Size: macSizes, Use: signs, Param: ParamMACLen, Hash: crypto.SHA512_224, Out: OutMAC},
+	{Type: ck.CKM_SHA512_256_HMAC_GENERAL, Keys: macKey, Size: macSizes, Use: signs, Param: ParamMACLen, Hash: crypto.SHA512_256, Out: OutMAC},
+	{Type: ck.CKM_SHA3_224_HMAC_GENERAL, Keys: macKey, Size: macSizes, Use: signs, Param: ParamMACLen, Hash: crypto.SHA3_224, Out: OutMAC},
+	{Type: ck.CKM_SHA3_256_HMAC_GENERAL, Keys: macKey, Size: macSizes, Use: signs, Param: ParamMACLen, Hash: crypto.SHA3_256, Out: OutMAC},
+	{Type: ck.CKM_SHA3_384_HMAC_GENERAL, Keys: macKey, Size: macSizes, Use: signs, Param: ParamMACLen, Hash: crypto.SHA3_384, Out: OutMAC},
+	{Type: ck.CKM_SHA3_512_HMAC_GENERAL, Keys: macKey, Size: macSizes, Use: signs, Param: ParamMACLen, Hash: crypto.SHA3_512, Out: OutMAC},
 
 	{Type: ck.CKM_SHA_1, Use: ck.CKF_DIGEST, Hash: crypto.SHA1, Out: OutHash},
 	{Type: ck.CKM_SHA224, Use: ck.CKF_DIGEST, Hash: crypto.SHA224, Out: OutHash},
@@ -276,8 +319,23 @@ var table = []Row{
 	{Type: ck.CKM_SHA3_256_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA3_256},
 	{Type: ck.CKM_SHA3_384_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA3_384},
 	{Type: ck.CKM_SHA3_512_KEY_DERIVATION, Keys: baseKey, Use: ck.CKF_DERIVE, Hash: crypto.SHA3_512},
-	{Type: ck.CKM_AES_ECB_ENCRYPT_DATA, Keys: aesKey, Use: ck.CKF_DERIVE, Param: ParamBytes, Block: 16},
-	{Type: ck.CKM_DES3_ECB_ENCRYPT_DATA, Keys: des3Key, Use: ck.CKF_DERIVE, Param: ParamBytes, Block: 8},
+	{Type: ck.CKM_AES_ECB_ENCRYPT_DATA, Keys: aesKey, Use: ck.CKF_DERIVE, Param: ParamString, Block: 16},
+	{Type: ck.CKM_DES3_ECB_ENCRYPT_DATA, Keys: des3Key, Use: ck.CKF_DERIVE, Param: ParamString, Block: 8},
+	{Type: ck.CKM_AES_CBC_ENCRYPT_DATA, Keys: aesKey, Use: ck.CKF_DERIVE, Param: ParamCBCData, Block: 16},
+	{Type: ck.CKM_DES3_CBC_ENCRYPT_DATA, Keys: des3Key, Use: ck.CKF_DERIVE, Param: ParamCBCData, Block: 8},
+	{Type: ck.CKM_CONCATENATE_BASE_AND_DATA, Keys: baseKey, Use: ck.CKF_DERIVE, Param: ParamString},
+	{Type: ck.CKM_CONCATENATE_DATA_AND_BASE, Keys: baseKey, Use: ck.CKF_DERIVE, Param: ParamString},
+	{Type: ck.CKM_XOR_BASE_AND_DATA, Keys: baseKey, Use: ck.CKF_DERIVE, Param: ParamString},
+	{Type: ck.CKM_EXTRACT_KEY_FROM_KEY, Keys: baseKey, Use: ck.CKF_DERIVE, Param: ParamExtract},
+	{Type: ck.CKM_HKDF_KEY_GEN, Keys: hkdfKey, Size: macSizes, Use: ck.CKF_GENERATE},
+	{Type: ck.CKM_HKDF_DERIVE, Keys: baseKey, Use: ck.CKF_DERIVE, Param: ParamHKDF},
+	{Type: ck.CKM_HKDF_DATA, Keys: baseKey, Use: ck.CKF_DERIVE, Param: ParamHKDF},
+	{Type: ck.CKM_SP800_108_COUNTER_KDF, Keys: baseKey, Use: ck.CKF_DERIVE, Param: ParamKDF108},
+	{Type: ck.CKM_SP800_108_FEEDBACK_KDF, Keys: baseKey, Use: ck.CKF_DERIVE, Param: ParamKDF108},
+	{Type: ck.CKM_SP800_108_DOUBLE_PIPELINE_KDF, Keys: baseKey, Use: ck.CKF_DERIVE, Param: ParamKDF108},
+	{Type: ck.CKM_IBM_EAC, Keys: baseKey, Use: ck.CKF_DERIVE, Param: ParamEAC},
+	{Type: ck.CKM_PBE_SHA1_DES3_EDE_CBC, Keys: pbeKey, Use: ck.CKF_GENERATE, Param: ParamPBE},
+	{Type: ck.CKM_PKCS5_PBKD2, Keys: pbkdfKey, Size: macSizes, Use: ck.CKF_GENERATE, Param: ParamPBKDF2},
 }
 
 var byType = func() map[ck.MechanismType]*Row {

@@ -25,12 +25,25 @@ type (
 		Prepend                  bool
 		CipherText, Shared, Blob []byte
 	}
+
+	// EAC derives a session's keys from a shared secret or a password.
+	EAC struct {
+		Variant     uint64
+		Nonce, Info []byte
+	}
+
+	// SipHash says how often SipHash's rounds are run, for each word and at the
+	// end, and how long the MAC is.
+	SipHash struct{ Word, End, Bytes uint64 }
 )
 
 func (*BTC) kind() ParamKind   { return ParamBTC }
 func (*ECSG) kind() ParamKind  { return ParamECSG }
 func (*ECAGG) kind() ParamKind { return ParamECAGG }
 func (*Kyber) kind() ParamKind { return ParamKyber }
+
+func (*EAC) kind() ParamKind     { return ParamEAC }
+func (*SipHash) kind() ParamKind { return ParamSipHash }
 
 // Types of ECSG and modes of ECAGG (grep11-wire 3).
 const (
@@ -40,3 +53,39 @@ const (
 	AggregateSign    = 1
 	AggregateKeys    = 2
 )
+
+// Variants of EAC (grep11-wire 15.3; the numbers are ours).
+const (
+	EACEncrypt  = 1 // BSI TR-03110-3 A.2.3, counter 1
+	EACMAC      = 2 // the same, counter 2
+	EACPassword = 3 // the same, counter 3
+	EACHKDF     = 4 // HKDF-SHA-256, the nonce being the salt
+)
+
+// maxEAC bounds nonce and info, in bytes.
+const maxEAC = 64
+
+// SipHash-2-4 is what its authors propose.
+var usualSipHash = SipHash{Word: 2, End: 4, Bytes: 8}
+
+// SipHash is the mechanism's parameter, or the usual one.
+func (m Mechanism) SipHash() SipHash {
+	if p, ok := m.Param.(*SipHash); ok && p != nil {
+		return *p
+	}
+	return usualSipHash
+}
+
+func (m Mechanism) checkVendor() error {
+	switch p := m.Param.(type) {
+	case *EAC:
+		if p.Variant < EACEncrypt || p.Variant > EACHKDF || len(p.Nonce) > maxEAC || len(p.Info) > maxEAC || p.Variant != EACHKDF && len(p.Info) > 0 {
+			return m.badParam("has variant %d, a nonce of %d bytes and an info of %d", p.Variant, len(p.Nonce), len(p.Info))
+		}
+	case *SipHash:
+		if p.Word < 1 || p.Word > 16 || p.End < 1 || p.End > 16 || p.Bytes != 8 && p.Bytes != 16 {
+			return m.badParam("has %d and %d rounds and %d bytes", p.Word, p.End, p.Bytes)
+		}
+	}
+	return nil
+}

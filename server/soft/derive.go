@@ -17,6 +17,7 @@ type derived struct {
 	request  *request
 	defaults unit.Bits
 	checkSum []byte
+	wrapped  []byte // what is answered in place of a key
 	// encapsulated: the key has no history, PKCS#11 v3.2 §5.18.8.
 	encapsulated bool
 }
@@ -43,6 +44,9 @@ func (u *Unit) DeriveKey(_ context.Context, m mech.Mechanism, base unit.Blob, da
 	d, err := e.derive(u, k, m, data, t)
 	if err != nil {
 		return unit.Key{}, err
+	}
+	if d.wrapped != nil {
+		return unit.Key{Blob: d.wrapped}, nil
 	}
 	return u.answerDerived(k, d)
 }
@@ -131,7 +135,7 @@ func (r *request) secretLen(have int) (int, error) {
 
 func finishSecret(r *request, value []byte) (derived, error) {
 	k := &key{typ: r.typ, value: append(ck.Secret(nil), value...)}
-	if secretLens[r.typ] != nil && r.typ != ck.CKK_AES {
+	if r.typ == ck.CKK_DES2 || r.typ == ck.CKK_DES3 {
 		oddParity(k.value)
 	}
 	return derived{key: k, request: r, defaults: secretDefaults}, nil

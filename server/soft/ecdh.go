@@ -13,7 +13,8 @@ import (
 )
 
 func init() {
-	provide(engine{derive: deriveECDH}, ck.CKM_ECDH1_DERIVE)
+	// All curves here have the cofactor 1.
+	provide(engine{derive: deriveECDH}, ck.CKM_ECDH1_DERIVE, ck.CKM_ECDH1_COFACTOR_DERIVE)
 }
 
 func deriveECDH(_ *Unit, k *key, m mech.Mechanism, _ []byte, t ck.Template) (derived, error) {

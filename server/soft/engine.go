@@ -21,6 +21,8 @@ type engine struct {
 	// stream does it in parts. Nil: single part only.
 	stream func(k *key, m mech.Mechanism, op mech.Op) (stream, error)
 
+	// kek is crypt for mechanisms that wrap and do nothing else.
+	kek func(k *key, m mech.Mechanism, op mech.Op, data []byte) ([]byte, error)
 	// wrap and unwrap are for mechanisms that wrap otherwise than by crypt.
 	wrap   func(u *Unit, m mech.Mechanism, key, kek, mac unit.Blob) ([]byte, error)
 	unwrap func(u *Unit, m mech.Mechanism, wrapped []byte, kek, mac unit.Blob, t ck.Template) (unit.Key, error)

@@ -145,9 +145,10 @@ const maxGeneric = 16 << 10
 
 // secretLens are the lengths of keys of fixed size.
 var secretLens = map[ck.KeyType][]uint64{
-	ck.CKK_AES:  {16, 24, 32},
-	ck.CKK_DES3: {24},
-	ck.CKK_DES2: {16},
+	ck.CKK_AES:      {16, 24, 32},
+	ck.CKK_CHACHA20: {32},
+	ck.CKK_DES3:     {24},
+	ck.CKK_DES2:     {16},
 }
 
 func checkSecretLen(typ ck.KeyType, n uint64) error {

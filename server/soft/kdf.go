@@ -5,7 +5,6 @@ import (
 
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
-	"grep11/server/unit"
 )
 
 func init() {
@@ -13,7 +12,8 @@ func init() {
 		ck.CKM_SHA1_KEY_DERIVATION, ck.CKM_SHA224_KEY_DERIVATION, ck.CKM_SHA256_KEY_DERIVATION, ck.CKM_SHA384_KEY_DERIVATION,
 		ck.CKM_SHA512_KEY_DERIVATION, ck.CKM_SHA512_224_KEY_DERIVATION, ck.CKM_SHA512_256_KEY_DERIVATION,
 		ck.CKM_SHA3_224_KEY_DERIVATION, ck.CKM_SHA3_256_KEY_DERIVATION, ck.CKM_SHA3_384_KEY_DERIVATION, ck.CKM_SHA3_512_KEY_DERIVATION)
-	provide(engine{derive: deriveEncrypted}, ck.CKM_AES_ECB_ENCRYPT_DATA, ck.CKM_DES3_ECB_ENCRYPT_DATA)
+	provide(engine{derive: deriveEncrypted}, ck.CKM_AES_ECB_ENCRYPT_DATA, ck.CKM_DES3_ECB_ENCRYPT_DATA,
+		ck.CKM_AES_CBC_ENCRYPT_DATA, ck.CKM_DES3_CBC_ENCRYPT_DATA)
 }
 
 // fromBytes makes a secret key of the first bytes that a derivation gave.
@@ -46,15 +46,18 @@ func deriveHash(_ *Unit, k *key, m mech.Mechanism, _ []byte, t ck.Template) (der
 
 // deriveEncrypted: the key is data that the base key encrypts. PKCS#11 v3.2 §6.14.
 func deriveEncrypted(_ *Unit, k *key, m mech.Mechanism, _ []byte, t ck.Template) (derived, error) {
-	data, err := mech.As[mech.Raw](m)
-	if err != nil {
-		return derived{}, err
-	}
 	block, err := blockCipher(k)
 	if err != nil {
 		return derived{}, err
 	}
 	s := &blockStream{block: block, encrypt: true}
+	var data []byte
+	switch p := m.Param.(type) {
+	case mech.Raw:
+		data = p
+	case *mech.CBCData:
+		data, s.chain = p.Data, append([]byte(nil), p.IV...)
+	}
 	out, err := s.update(data)
 	if err == nil {
 		_, err = s.final()
@@ -78,12 +81,5 @@ func deriveGeneric(_ *Unit, k *key, _ mech.Mechanism, _ []byte, t ck.Template) (
 	if len(d.key.value) != len(k.value) {
 		return derived{}, fmt.Errorf("a key of %d bytes from one of %d: %w", len(d.key.value), len(k.value), ck.CKR_KEY_SIZE_RANGE)
 	}
-	bits, err := d.request.readBits(0)
-	if err != nil {
-		return derived{}, err
-	}
-	if bits&^k.bits&(unit.BitExtractable|unit.BitInsensitive) != 0 || k.bits&^bits&unit.BitWrapWithTrusted != 0 {
-		return derived{}, fmt.Errorf("the new key would be more open than its base: %w", ck.CKR_TEMPLATE_INCONSISTENT)
-	}
-	return d, nil
+	return d, d.request.notMoreOpen(k)
 }

@@ -183,6 +183,10 @@ var paramOf = map[mech.ParamKind]func([]byte) (mech.Param, error){
 	mech.ParamChaCha:      fromJSON[*mech.ChaCha],
 	mech.ParamContext:     fromJSON[*mech.SignContext],
 	mech.ParamHashContext: fromJSON[*mech.SignContext],
+
+	mech.ParamMACLen:   fromJSON[*mech.MACLen],
+	mech.ParamChaCha20: fromJSON[*mech.ChaCha20],
+	mech.ParamSipHash:  fromJSON[*mech.SipHash],
 }
 
 func fromJSON[P mech.Param](b []byte) (mech.Param, error) {

@@ -58,6 +58,7 @@ func TestEveryRowHasItsEngine(t *testing.T) {
 			{ck.CKF_GENERATE, e.generate != nil || e.parameters != nil},
 			{ck.CKF_GENERATE_KEY_PAIR, e.pair != nil},
 			{ck.CKF_DERIVE | ck.CKF_ENCAPSULATE | ck.CKF_DECAPSULATE, e.derive != nil},
+			{ck.CKF_WRAP | ck.CKF_UNWRAP, e.kek != nil || e.wrap != nil || e.unwrap != nil || row.Use&(ck.CKF_WRAP|ck.CKF_UNWRAP) != 0 && e.crypt != nil},
 		} {
 			if (row.Use&c.use != 0) != c.has && !(c.use == ck.CKF_DIGEST && row.Use&(ck.CKF_SIGN|ck.CKF_VERIFY) != 0) {
 				t.Errorf("%v: row and engine differ about the uses 0x%x", row.Type, c.use)

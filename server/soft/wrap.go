@@ -39,7 +39,7 @@ func (u *Unit) WrapKey(_ context.Context, m mech.Mechanism, blob, kek, mac unit.
 	if err := w.fits(k.class); err != nil {
 		return nil, err
 	}
-	out, err := w.eng.crypt(w.kek, m, mech.OpEncrypt, clearText)
+	out, err := w.crypt(w.kek, m, mech.OpEncrypt, clearText)
 	if ck.RVOf(err) == ck.CKR_DATA_LEN_RANGE {
 		return nil, fmt.Errorf("%v: %w", err, ck.CKR_KEY_SIZE_RANGE)
 	}
@@ -48,10 +48,10 @@ func (u *Unit) WrapKey(_ context.Context, m mech.Mechanism, blob, kek, mac unit.
 
 // wrapping is a checked key-encryption key.
 type wrapping struct {
-	kek  *key
-	mech mech.Mechanism
-	row  *mech.Row
-	eng  *engine
+	kek   *key
+	mech  mech.Mechanism
+	row   *mech.Row
+	crypt cryptFunc
 }
 
 func (u *Unit) wrapping(m mech.Mechanism, kek unit.Blob, right unit.Bits, use ck.Flags) (*wrapping, error) {
@@ -59,7 +59,11 @@ func (u *Unit) wrapping(m mech.Mechanism, kek unit.Blob, right unit.Bits, use ck
 	if err != nil {
 		return nil, err
 	}
-	if row.Use&use == 0 || e.crypt == nil {
+	crypt := e.crypt
+	if crypt == nil {
+		crypt = e.kek
+	}
+	if row.Use&use == 0 || crypt == nil {
 		return nil, invalidMechanism(m, "neither wraps nor unwraps so")
 	}
 	k, err := u.openKey(kek)
@@ -69,7 +73,7 @@ func (u *Unit) wrapping(m mech.Mechanism, kek unit.Blob, right unit.Bits, use ck
 	if !row.Allows(k.typ) {
 		return nil, fmt.Errorf("%v with a key of type %v: %w", m.Type, k.typ, ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT)
 	}
-	return &wrapping{k, m, row, e}, u.may(k, right, m, row)
+	return &wrapping{k, m, row, crypt}, u.may(k, right, m, row)
 }
 
 // exports tells whether a key may leave under this one.
@@ -197,7 +201,7 @@ func (w *wrapping) open(wrapped []byte, r *request) ([]byte, error) {
 			return unwrapPKCS1(w.kek, wrapped, n)
 		}
 	}
-	return w.eng.crypt(w.kek, w.mech, mech.OpDecrypt, wrapped)
+	return w.crypt(w.kek, w.mech, mech.OpDecrypt, wrapped)
 }
 
 // knownLen is how long a secret key must be, where type or template say so.
