@@ -57,6 +57,15 @@ func TestDecodeParam(t *testing.T) {
 		{"ECDH1 with shared data", ck.CKM_ECDH1_DERIVE, words(6, 4, aad, 12, iv), &mech.ECDH1{KDF: 6, Shared: []byte("more"), Public: []byte("twelve bytes")}},
 		{"EdDSA with a context", ck.CKM_EDDSA, words(0, 4, aad), &mech.EdDSA{Context: []byte("more")}},
 		{"EdDSA over a hash", ck.CKM_EDDSA, words(1, 0, 0), &mech.EdDSA{Prehash: true}},
+		{"string data", ck.CKM_AES_ECB_ENCRYPT_DATA, words(aad, 4), mech.Raw("more")},
+		{"data to encrypt under AES", ck.CKM_AES_CBC_ENCRYPT_DATA, append([]byte("sixteen bytes iv"), words(aad, 4)...), &mech.CBCData{IV: []byte("sixteen bytes iv"), Data: []byte("more")}},
+		{"data to encrypt under DES", ck.CKM_DES3_CBC_ENCRYPT_DATA, append([]byte("eight iv"), words(aad, 4)...), &mech.CBCData{IV: []byte("eight iv"), Data: []byte("more")}},
+		{"a MAC's length", ck.CKM_SHA256_HMAC_GENERAL, words(8), &mech.MACLen{Bytes: 8}},
+		{"a bit to begin with", ck.CKM_EXTRACT_KEY_FROM_KEY, words(0), &mech.Extract{}},
+		{"ChaCha20 with a counter of 32 bits", ck.CKM_CHACHA20, words(aad, 32, iv, 96), &mech.ChaCha20{Counter: 0x65726f6d, Nonce: []byte("twelve bytes")}},
+		{"ChaCha20 with a counter of 64 bits", ck.CKM_CHACHA20, words(iv, 64, iv, 64), &mech.ChaCha20{Counter: 0x622065766c657774, Nonce: []byte("twelve b")}},
+		{"a passport's key", ck.CKM_IBM_EAC, words(4, aad, 4, iv, 12), &mech.EAC{Variant: 4, Nonce: []byte("more"), Info: []byte("twelve bytes")}},
+		{"SipHash's rounds", ck.CKM_IBM_SIPHASH, words(2, 4, 16), &mech.SipHash{Word: 2, End: 4, Bytes: 16}},
 	} {
 		got, err := decodeParam(row.typ, rawOf(row.in))
 		if err != nil || !reflect.DeepEqual(got, row.want) {
@@ -81,6 +90,7 @@ func TestDecodeParamRefuses(t *testing.T) {
 		{"a GCM whose IV is at NULL", ck.CKM_AES_GCM, rawOf(words(0, 12, 96, 0, 0, 128))},
 		{"a GCM whose AAD is at NULL", ck.CKM_AES_GCM, rawOf(words(0, 0, 0, 0, 4, 128))},
 		{"an OAEP whose label is endless", ck.CKM_RSA_PKCS_OAEP, rawOf(words(0x220, 1, 1, 1, ^uintptr(0)))},
+		{"a ChaCha20 whose counter and nonce are no block", ck.CKM_CHACHA20, rawOf(words(0, 32, 0, 64))},
 		{"an ECDH1 whose public data is at NULL", ck.CKM_ECDH1_DERIVE, rawOf(words(1, 0, 0, 65, 0))},
 	} {
 		if _, err := decodeParam(row.typ, row.in); !errors.Is(err, ck.CKR_MECHANISM_PARAM_INVALID) {

@@ -29,6 +29,13 @@ func TestLengths(t *testing.T) {
 		{"a padded decryption holds its last block back", Mechanism{Type: ck.CKM_AES_CBC_PAD}.UpdateLen(OpDecrypt, 0, 32), 16},
 		{"a counter mode gives all at once", Mechanism{Type: ck.CKM_AES_CTR}.UpdateLen(OpEncrypt, 0, 7), 7},
 		{"GCM gives no plaintext early", Mechanism{Type: ck.CKM_AES_GCM, Param: gcm}.UpdateLen(OpDecrypt, 0, 70), 0},
+		{"a stream of a block cipher gives all at once", Mechanism{Type: ck.CKM_AES_OFB}.UpdateLen(OpEncrypt, 0, 7), 7},
+		{"what needs all its data gives nothing early", Mechanism{Type: ck.CKM_AES_CTS}.UpdateLen(OpEncrypt, 32, 32), 0},
+		{"and everything at the end", Mechanism{Type: ck.CKM_AES_CCM, Param: &CCM{MACLen: 8}}.FinalLen(OpEncrypt, 0, 33), 41},
+		{"a MAC is as long as asked for", Mechanism{Type: ck.CKM_SHA256_HMAC_GENERAL, Param: &MACLen{Bytes: 9}}.OutLen(OpSign, 0, 5), 9},
+		{"GMAC gives a tag", Mechanism{Type: ck.CKM_AES_GMAC, Param: gcm}.OutLen(OpSign, 0, 5), 16},
+		{"SipHash gives 8 bytes", Mechanism{Type: ck.CKM_IBM_SIPHASH}.OutLen(OpSign, 0, 5), 8},
+		{"a multiple of a point is a point", Mechanism{Type: ck.CKM_IBM_EC_MULTIPLY}.OutLen(OpEncrypt, 32, 5), 65},
 		{"an unknown mechanism gives nothing", Mechanism{Type: 0x7fffffff}.OutLen(OpSign, 256, 1), 0},
 	} {
 		if c.got != c.want {
@@ -59,6 +66,11 @@ func TestParameters(t *testing.T) {
 		{"GCM refuses a tag of 100 bits", Mechanism{ck.CKM_AES_GCM, &GCM{IV: make([]byte, 12), TagBits: 100}}, ck.CKR_MECHANISM_PARAM_INVALID},
 		{"CTR refuses to count no bits", Mechanism{ck.CKM_AES_CTR, &CTR{}}, ck.CKR_MECHANISM_PARAM_INVALID},
 		{"EdDSA needs no parameter", Mechanism{Type: ck.CKM_EDDSA}, nil},
+		{"a MAC cannot be longer than its hash", Mechanism{ck.CKM_SHA256_HMAC_GENERAL, &MACLen{33}}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"ChaCha20's short counter has 32 bits", Mechanism{ck.CKM_CHACHA20, &ChaCha20{1 << 32, make([]byte, 12)}}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"with a short nonce it has 64", Mechanism{ck.CKM_CHACHA20, &ChaCha20{1 << 32, make([]byte, 8)}}, nil},
+		{"GMAC's data is the message", Mechanism{ck.CKM_AES_GMAC, &GCM{IV: make([]byte, 12), AAD: []byte{1}, TagBits: 128}}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"SipHash needs no parameter", Mechanism{Type: ck.CKM_IBM_SIPHASH}, nil},
 		{"a mechanism without a row is unknown", Mechanism{Type: 0x7fffffff}, ck.CKR_MECHANISM_INVALID},
 	} {
 		if err := c.m.Check(); !errors.Is(err, c.want) {

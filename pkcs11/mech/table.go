@@ -74,6 +74,7 @@ var (
 	cmacKey  = []ck.KeyType{ck.CKK_AES, ck.CKK_DES3, ck.CKK_DES2}
 	baseKey  = append([]ck.KeyType{ck.CKK_CHACHA20}, macKey...)
 	chaKey   = []ck.KeyType{ck.CKK_CHACHA20}
+	sipKey   = []ck.KeyType{ck.CKK_GENERIC_SECRET, ck.CKK_AES}
 	hkdfKey  = []ck.KeyType{ck.CKK_HKDF}
 	pbeKey   = []ck.KeyType{ck.CKK_DES3}
 	pbkdfKey = append(slices.Clone(macKey), ck.CKK_CHACHA20)
@@ -258,7 +259,7 @@ var table = []Row{
 	{Type: ck.CKM_AES_CMAC_GENERAL, Keys: aesKey, Size: aesSizes, Use: signs, Param: ParamMACLen, Block: 16, Out: OutMAC},
 	{Type: ck.CKM_DES3_CMAC_GENERAL, Keys: des3Key, Use: signs, Param: ParamMACLen, Block: 8, Out: OutMAC},
 	{Type: ck.CKM_AES_GMAC, Keys: aesKey, Size: aesSizes, Use: signs, Param: ParamGCM, Out: OutMAC},
-	{Type: ck.CKM_IBM_SIPHASH, Keys: macKey, Size: Bytes(16, 16), Use: signs, Param: ParamSipHash, Out: OutMAC},
+	{Type: ck.CKM_IBM_SIPHASH, Keys: sipKey, Size: Bytes(16, 16), Use: signs, Param: ParamSipHash, Out: OutMAC},
 
 	{Type: ck.CKM_GENERIC_SECRET_KEY_GEN, Keys: macKey, Size: macSizes, Use: ck.CKF_GENERATE | ck.CKF_DERIVE},
 	{Type: ck.CKM_SHA_1_HMAC, Keys: macKey, Size: macSizes, Use: signs, Hash: crypto.SHA1, Out: OutHash},
