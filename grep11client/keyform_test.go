@@ -159,6 +159,8 @@ func TestKeysThatAreRefused(t *testing.T) {
 
 func FuzzKeyForms(f *testing.F) {
 	f.Add([]byte{1, 0, 1}, []byte{3}, []byte{0x0f}, []byte{3}, []byte{5}, oidP256)
+	f.Add(make([]byte, 32), []byte{0, 0, 0, 0, 0, 0, 0, 1}, []byte{}, []byte{}, []byte{}, []byte{}) // ML-DSA-44's seed and set
+	f.Add(make([]byte, 64), []byte{0, 0, 0, 0, 0, 0, 0, 3}, []byte{}, []byte{}, []byte{}, []byte{}) // ML-KEM-1024's
 	f.Fuzz(func(t *testing.T, e, d, n, p, q, params []byte) {
 		if len(n)+len(p)+len(q)+len(d)+len(e) > 600 {
 			return
@@ -172,6 +174,12 @@ func FuzzKeyForms(f *testing.F) {
 		for _, kt := range []ck.KeyType{ck.CKK_EC, ck.CKK_EC_EDWARDS} {
 			_, _ = pkcs8(kt, ec)
 			_, _ = spki(kt, ec)
+		}
+		pqc := ck.Template{ck.Bytes(ck.CKA_SEED, e), ck.Bytes(ck.CKA_PARAMETER_SET, d), ck.Bytes(ck.CKA_VALUE, n), ck.Bytes(ck.CKA_IBM_PQC_PARAMS, params)}
+		for _, kt := range []ck.KeyType{ck.CKK_ML_KEM, ck.CKK_ML_DSA, ck.CKK_SLH_DSA, ck.CKK_IBM_PQC_KYBER} {
+			_, _ = pqcPKCS8(kt, pqc)
+			_, _ = pqcSPKI(kt, pqc)
+			_, _ = pqcSPKI(kt, pqc.Without(ck.CKA_PARAMETER_SET))
 		}
 	})
 }

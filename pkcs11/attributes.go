@@ -24,7 +24,10 @@ var (
 	curves  = types[ck.KeyType](ck.CKK_EC, ck.CKK_EC_EDWARDS, ck.CKK_EC_MONTGOMERY)
 	fields  = types[ck.KeyType](ck.CKK_DSA, ck.CKK_DH)
 	dsa     = types[ck.KeyType](ck.CKK_DSA)
-	lattice = types[ck.KeyType](ck.CKK_ML_DSA, ck.CKK_ML_KEM, ck.CKK_SLH_DSA)
+	sets    = types[ck.KeyType](ck.CKK_ML_DSA, ck.CKK_ML_KEM, ck.CKK_SLH_DSA)
+	vendors = types[ck.KeyType](ck.CKK_IBM_PQC_DILITHIUM, ck.CKK_IBM_PQC_KYBER)
+	pqc     = append(append([]uint64{}, sets...), vendors...)
+	seeded  = append(types[ck.KeyType](ck.CKK_ML_DSA, ck.CKK_ML_KEM), vendors...)
 )
 
 // rules is every attribute there is, the standard's order. Where two rules
@@ -152,11 +155,15 @@ var rules = []rule{
 	{Type: ck.CKA_SUBPRIME_BITS, On: domains, Keys: dsa, Is: createNot},
 
 	// ML-DSA, SLH-DSA and ML-KEM, §6.67 to §6.70.
-	{Type: ck.CKA_PARAMETER_SET, On: publics, Keys: lattice, Is: createNeeds | generateNeeds},
-	{Type: ck.CKA_PARAMETER_SET, On: privates, Keys: lattice, Is: createNeeds},
-	{Type: ck.CKA_VALUE, On: publics, Keys: lattice, Is: createNeeds | generateNot},
-	{Type: ck.CKA_SEED, On: privates, Keys: lattice, Is: generateNot | unwrapNot | secret},
-	{Type: ck.CKA_VALUE, On: privates, Keys: lattice, Is: generateNot | unwrapNot | secret},
+	// A private key comes with seed, value or both. The vendor's algorithms before
+	// them are alike, their sets an OID.
+	{Type: ck.CKA_PARAMETER_SET, On: publics, Keys: sets, Is: createNeeds | generateNeeds},
+	{Type: ck.CKA_PARAMETER_SET, On: privates, Keys: sets, Is: createNeeds},
+	{Type: ck.CKA_IBM_PQC_PARAMS, On: publics, Keys: vendors, Is: createNeeds | generateNeeds},
+	{Type: ck.CKA_IBM_PQC_PARAMS, On: privates, Keys: vendors, Is: createNeeds},
+	{Type: ck.CKA_VALUE, On: publics, Keys: pqc, Is: createNeeds | generateNot},
+	{Type: ck.CKA_SEED, On: privates, Keys: seeded, Is: generateNot | unwrapNot | secret},
+	{Type: ck.CKA_VALUE, On: privates, Keys: pqc, Is: generateNot | unwrapNot | secret},
 
 	// Secret keys, §6.5 and on. CKA_VALUE_LEN beside a value is taken where the
 	// two agree.

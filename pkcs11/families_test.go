@@ -42,6 +42,10 @@ func TestEverySignature(t *testing.T) {
 		ck.CKK_EC:         {ck.CKM_EC_KEY_PAIR_GEN, ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, p256)}},
 		ck.CKK_EC_EDWARDS: {ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, ed25519)}},
 		ck.CKK_DSA:        {ck.CKM_DSA_KEY_PAIR_GEN, u.group(ck.CKM_DSA_PARAMETER_GEN)},
+		ck.CKK_ML_DSA:     {ck.CKM_ML_DSA_KEY_PAIR_GEN, ck.Template{ck.Ulong(ck.CKA_PARAMETER_SET, ck.CKP_ML_DSA_44)}},
+		ck.CKK_SLH_DSA:    {ck.CKM_SLH_DSA_KEY_PAIR_GEN, ck.Template{ck.Ulong(ck.CKA_PARAMETER_SET, ck.CKP_SLH_DSA_SHA2_128F)}},
+
+		ck.CKK_IBM_PQC_DILITHIUM: {ck.CKM_IBM_DILITHIUM, ck.Template{ck.Bytes(ck.CKA_IBM_PQC_PARAMS, dilithium)}},
 	} {
 		pub, priv, err := u.m.GenerateKeyPair(ctx, u.h, mechanism(c.m), append(c.pub, verify), may)
 		if err != nil {
@@ -77,6 +81,8 @@ func TestEverySignature(t *testing.T) {
 			m.Param = &mech.MACLen{Bytes: 8}
 		case mech.ParamGCM:
 			m.Param = &mech.GCM{IV: make([]byte, 12), TagBits: 128}
+		case mech.ParamHashContext:
+			m.Param, data = &mech.SignContext{Hash: ck.CKM_SHA3_224}, append(data, "8 more.."...)
 		}
 		for _, kind := range row.Keys {
 			pair, ok := keys[kind]

@@ -228,7 +228,11 @@ func (s *session) made(from *object, own ck.AttributeType, t ck.Template) (ck.Te
 	if fixed, ok := from.Attributes.Get(own); ok {
 		for _, a := range fixed.Sub {
 			if said, ok := t.Get(a.Type); ok && string(said.Value) != string(a.Value) {
-				return nil, fmt.Errorf("%v of %v is fixed by %v: %w", a.Type, from, own, ck.CKR_TEMPLATE_INCONSISTENT)
+				conflict := fmt.Errorf("%v of %v is fixed by %v", a.Type, from, own)
+				if own == ck.CKA_ENCAPSULATE_TEMPLATE {
+					return nil, fmt.Errorf("%w: %w", conflict, ck.CKR_KEY_HANDLE_INVALID)
+				}
+				return nil, fmt.Errorf("%w: %w", conflict, ck.CKR_TEMPLATE_INCONSISTENT)
 			}
 		}
 		t = t.With(fixed.Sub)
@@ -269,14 +273,4 @@ func (m *Module) DeriveKey(ctx context.Context, h ck.SessionHandle, mechanism me
 		return nil
 	})
 	return made, err
-}
-
-// EncapsulateKey is C_EncapsulateKey.
-func (m *Module) EncapsulateKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, pub ck.ObjectHandle, t ck.Template, out *Output) (ck.ObjectHandle, error) {
-	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED
-}
-
-// DecapsulateKey is C_DecapsulateKey.
-func (m *Module) DecapsulateKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, priv ck.ObjectHandle, t ck.Template, ciphertext []byte) (ck.ObjectHandle, error) {
-	return 0, ck.CKR_FUNCTION_NOT_SUPPORTED
 }

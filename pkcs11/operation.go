@@ -296,7 +296,8 @@ func slack(op *operation, bound int) int {
 }
 
 // keyBytes is the size that output lengths depend on: of an RSA modulus, of the
-// order of a curve or group, of a cipher's block.
+// order of a curve or group, of a cipher's block, of a parameter set's signature
+// or ciphertext.
 func (o *object) keyBytes() int {
 	if o == nil {
 		return 0
@@ -312,6 +313,9 @@ func (o *object) keyBytes() int {
 		return aes.BlockSize
 	case ck.CKK_DES2, ck.CKK_DES3:
 		return des.BlockSize
+	}
+	if set := mech.SetOf(o.keyType(), o.Attributes); set != nil {
+		return set.LenOut
 	}
 	return 0
 }

@@ -24,11 +24,15 @@ var usual = []struct {
 	{secrets, nil, ck.CKA_DECRYPT},
 	{secrets, nil, ck.CKA_SIGN},
 	{secrets, nil, ck.CKA_VERIFY},
-	{privates, []ck.KeyType{ck.CKK_RSA, ck.CKK_DSA, ck.CKK_EC, ck.CKK_EC_EDWARDS}, ck.CKA_SIGN},
+	{privates, signers, ck.CKA_SIGN},
 	{privates, []ck.KeyType{ck.CKK_RSA}, ck.CKA_DECRYPT},
-	{publics, []ck.KeyType{ck.CKK_RSA, ck.CKK_DSA, ck.CKK_EC, ck.CKK_EC_EDWARDS}, ck.CKA_VERIFY},
+	{publics, signers, ck.CKA_VERIFY},
 	{publics, []ck.KeyType{ck.CKK_RSA}, ck.CKA_ENCRYPT},
+	{privates, []ck.KeyType{ck.CKK_ML_KEM}, ck.CKA_DECAPSULATE},
+	{publics, []ck.KeyType{ck.CKK_ML_KEM}, ck.CKA_ENCAPSULATE},
 }
+
+var signers = []ck.KeyType{ck.CKK_RSA, ck.CKK_DSA, ck.CKK_EC, ck.CKK_EC_EDWARDS, ck.CKK_ML_DSA, ck.CKK_SLH_DSA, ck.CKK_IBM_PQC_DILITHIUM}
 
 // withUsual adds the usual rights to a template that names none.
 func withUsual(class ck.ObjectClass, kind ck.KeyType, t ck.Template) ck.Template {

@@ -225,6 +225,8 @@ func (u *user) find(t ck.Template) []ck.ObjectHandle {
 var (
 	p256    = []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}
 	ed25519 = []byte{6, 3, 0x2b, 0x65, 0x70}
+	// round 3, 4-4
+	dilithium = []byte{6, 11, 0x2b, 6, 1, 4, 1, 2, 0x82, 0x0b, 7, 4, 4}
 )
 
 func mechanism(t ck.MechanismType, p ...mech.Param) mech.Mechanism {

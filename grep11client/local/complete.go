@@ -24,7 +24,7 @@ func Complete(t ck.Template, m Made) ck.Template {
 	if t.Has(ck.CKA_CLASS) && t.Has(ck.CKA_KEY_TYPE) && t.Has(ck.CKA_LOCAL) {
 		return t
 	}
-	return m.facts(t).With(components(m.Public)).With(t)
+	return m.facts(t).With(m.components()).With(t)
 }
 
 func (m Made) facts(t ck.Template) ck.Template {
@@ -54,7 +54,8 @@ func ClassOf(t ck.Template) ck.ObjectClass {
 	}
 	kt, ok, _ := t.Ulong(ck.CKA_KEY_TYPE)
 	switch ck.KeyType(kt) {
-	case ck.CKK_RSA, ck.CKK_EC, ck.CKK_EC_EDWARDS, ck.CKK_EC_MONTGOMERY, ck.CKK_DSA, ck.CKK_DH:
+	case ck.CKK_RSA, ck.CKK_EC, ck.CKK_EC_EDWARDS, ck.CKK_EC_MONTGOMERY, ck.CKK_DSA, ck.CKK_DH,
+		ck.CKK_ML_KEM, ck.CKK_ML_DSA, ck.CKK_SLH_DSA, ck.CKK_IBM_PQC_KYBER, ck.CKK_IBM_PQC_DILITHIUM:
 		if ok {
 			return ck.CKO_PRIVATE_KEY
 		}
@@ -68,12 +69,12 @@ var (
 )
 
 // components reads the SubjectPublicKeyInfo that a public blob starts with.
-func components(blob []byte) ck.Template {
+func (m Made) components() ck.Template {
 	var info struct {
 		Algorithm pkix.AlgorithmIdentifier
 		Key       asn1.BitString
 	}
-	if _, err := asn1.Unmarshal(blob, &info); err != nil {
+	if _, err := asn1.Unmarshal(m.Public, &info); err != nil {
 		return nil
 	}
 	switch {
@@ -91,5 +92,25 @@ func components(blob []byte) ck.Template {
 		}
 		return ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, info.Algorithm.Parameters.FullBytes), ck.Bytes(ck.CKA_EC_POINT, point)}
 	}
-	return nil
+	oid, err := asn1.Marshal(info.Algorithm.Algorithm)
+	if err != nil {
+		return nil
+	}
+	return m.pqc(mech.SetByOID(oid), info.Key.Bytes)
+}
+
+// pqc are the components of a post-quantum key; the public value is the public
+// half's alone.
+func (m Made) pqc(set *mech.ParameterSet, public []byte) ck.Template {
+	if set == nil {
+		return nil
+	}
+	t := ck.Template{ck.Ulong(ck.CKA_KEY_TYPE, set.Key), ck.Ulong(ck.CKA_PARAMETER_SET, set.ID)}
+	if set.ID == 0 {
+		t[1] = ck.Bytes(ck.CKA_IBM_PQC_PARAMS, set.OID)
+	}
+	if m.Class == ck.CKO_PUBLIC_KEY {
+		t = append(t, ck.Bytes(ck.CKA_VALUE, public))
+	}
+	return t
 }

@@ -72,6 +72,8 @@ func decodeECAGG(_ *mech.Row, m *grep11pb.Mechanism) (mech.Param, error) {
 	return &mech.ECAGG{Version: uint64(w.Version), Mode: uint64(w.Mode), PerElement: uint64(w.PerElementSize), Elements: w.Elements}, nil
 }
 
+// The KEM parameter is CKM_IBM_KYBER's, and that of CKM_ML_KEM and CKM_IBM_ML_KEM
+// in DeriveKey (ext.proto says how they travel).
 func encodeKyber(_ *mech.Row, p mech.Param, out *grep11pb.Mechanism) error {
 	v, err := is[*mech.Kyber](p)
 	if err != nil || v == nil {

@@ -19,16 +19,18 @@ import (
 	"grep11/pkcs11/ck"
 )
 
-// Key is a public key of a kind that Go's crypto knows: RSA, the NIST curves,
-// Ed25519. Methods may be called on nil, a key that cannot do anything.
+// Key is a public key of a kind that is verified with here: RSA, the NIST curves,
+// Ed25519, ML-DSA, SLH-DSA. Methods may be called on nil, a key that cannot do anything.
 type Key struct {
 	rsa *rsa.PublicKey
 	ec  *ecdsa.PublicKey
 	ed  ed25519.PublicKey
+	pqc *pqcKey
 }
 
 // Parse makes a key from an object's attributes: CKA_MODULUS and
-// CKA_PUBLIC_EXPONENT, or CKA_EC_PARAMS and CKA_EC_POINT.
+// CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS and CKA_EC_POINT, or CKA_PARAMETER_SET and
+// CKA_VALUE.
 func Parse(t ck.KeyType, a ck.Template) (*Key, error) {
 	switch t {
 	case ck.CKK_RSA:
@@ -37,6 +39,8 @@ func Parse(t ck.KeyType, a ck.Template) (*Key, error) {
 		return parseEC(a.Bytes(ck.CKA_EC_PARAMS), a.Bytes(ck.CKA_EC_POINT))
 	case ck.CKK_EC_EDWARDS:
 		return parseEdwards(a.Bytes(ck.CKA_EC_PARAMS), a.Bytes(ck.CKA_EC_POINT))
+	case ck.CKK_ML_DSA, ck.CKK_SLH_DSA:
+		return parsePQC(t, a)
 	}
 	return nil, fmt.Errorf("public key of type %v: %w", t, ck.CKR_KEY_TYPE_INCONSISTENT)
 }
@@ -83,6 +87,8 @@ func (k *Key) Info() []byte {
 		info, _ = x509.MarshalPKIXPublicKey(k.ec)
 	case k.ed != nil:
 		info, _ = x509.MarshalPKIXPublicKey(k.ed)
+	case k.pqc != nil:
+		info = k.pqc.info()
 	}
 	return info
 }

@@ -35,6 +35,7 @@ var (
 	rawRSA  = &action{fits: isRSA, verify: verifyRaw, encrypt: encryptRaw}
 	onCurve = &action{fits: func(k *Key, _ mech.Mechanism) bool { return k.ec != nil }, verify: verifyEC}
 	edwards = &action{fits: fitsEdwards, verify: verifyEdwards}
+	quantum = &action{fits: fitsPQC, verify: verifyPQC}
 )
 
 var actions = map[ck.MechanismType]*action{
@@ -45,7 +46,8 @@ var actions = map[ck.MechanismType]*action{
 	ck.CKM_RSA_PKCS_OAEP: oaep, ck.CKM_RSA_X_509: rawRSA,
 	ck.CKM_ECDSA: onCurve, ck.CKM_ECDSA_SHA1: onCurve, ck.CKM_ECDSA_SHA224: onCurve,
 	ck.CKM_ECDSA_SHA256: onCurve, ck.CKM_ECDSA_SHA384: onCurve, ck.CKM_ECDSA_SHA512: onCurve,
-	ck.CKM_EDDSA: edwards,
+	ck.CKM_EDDSA:  edwards,
+	ck.CKM_ML_DSA: quantum, ck.CKM_IBM_ML_DSA: quantum, ck.CKM_SLH_DSA: quantum,
 }
 
 // Can tells whether Verify or Encrypt does what a crypto unit would do.
@@ -99,6 +101,8 @@ func (k *Key) sigLen() int {
 		return k.rsa.Size()
 	case k.ec != nil:
 		return 2 * ((k.ec.Params().N.BitLen() + 7) / 8)
+	case k.pqc != nil:
+		return k.pqc.set.LenOut
 	}
 	return ed25519.SignatureSize
 }
