@@ -8,7 +8,7 @@ import (
 	"grep11/pkcs11/ck"
 )
 
-// The Go suite, fourth part: BIP32, SLIP10 and the Kyber KEM.
+// The Go suite, fourth part: BIP32 and SLIP10.
 
 const hardened = 0x80000000
 
@@ -99,30 +99,6 @@ func TestGoSLIP10(t *testing.T) {
 					c.fits(fmt.Sprintf("depth %d, child %d", depth+1, i), mechanism(row.mech), last, last, ck.CKR_OK)
 				}
 				n = last
-			}
-		}
-	})
-}
-
-func TestGoKyber(t *testing.T) {
-	overBoth(t, func(_ *testing.T, c *client) {
-		if !c.has(ck.CKM_IBM_KYBER) {
-			return
-		}
-		for _, strength := range [][]byte{kyber768, kyber1024} {
-			p := c.pair(ck.CKM_IBM_KYBER, attrs{ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_IBM_PQC_PARAMS: strength, ck.CKA_ENCRYPT: true, ck.CKA_DERIVE: true},
-				attrs{ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_DECRYPT: true, ck.CKA_DERIVE: true})
-			secret := attrs{ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_AES, ck.CKA_VALUE_LEN: 32}
-			kem := func(mode pb.KyberKEMParm_KyberMode, kdf pb.KyberKEMParm_KyberDeriveType, ciphered, mixed []byte) *pb.Mechanism {
-				return &pb.Mechanism{Mechanism: uint64(ck.CKM_IBM_KYBER), Parameter: &pb.Mechanism_KyberKEMParameter{
-					KyberKEMParameter: &pb.KyberKEMParm{Mode: mode, Kdf: kdf, CipherText: ciphered, Blob: mixed}}}
-			}
-			mixed := c.key(ck.CKM_GENERIC_SECRET_KEY_GEN, attrs{ck.CKA_KEY_TYPE: ck.CKK_GENERIC_SECRET, ck.CKA_VALUE_LEN: 32, ck.CKA_DERIVE: true, ck.CKA_IBM_USE_AS_DATA: true}).KeyBytes
-			for kdf, b := range map[pb.KyberKEMParm_KyberDeriveType][]byte{pb.KyberKEMParm_CkdNull: nil, pb.KyberKEMParm_CkdIbmHybridSha256Kdf: mixed} {
-				e := c.derive(kem(pb.KyberKEMParm_CkIbmKEMEncapsulate, kdf, nil, b), p.PubKey, secret)
-				d := c.derive(kem(pb.KyberKEMParm_CkIbmKEMDecapsulate, kdf, e.CheckSum[7:], b), p.PrivKey, secret)
-				iv := withBytes(ck.CKM_AES_CBC_PAD, c.random(16))
-				c.same(kdf.String(), c.decrypt(iv, d.NewKey, c.encrypt(iv, e.NewKey, greeting)), greeting)
 			}
 		}
 	})
