@@ -67,7 +67,7 @@ func (s *service) aead(ctx context.Context, f *file, g *group, v *vector) error 
 	var p mech.Param = &mech.GCM{IV: v.IV, AAD: v.AAD, TagBits: uint64(g.TagSize)}
 	if f.Algorithm == "CHACHA20-POLY1305" {
 		kt, m = ck.CKK_CHACHA20, ck.CKM_CHACHA20_POLY1305
-		p = chacha(v)
+		p = &mech.ChaCha{Nonce: v.IV, AAD: v.AAD}
 	}
 	if err := s.need(m); err != nil {
 		return err
@@ -97,19 +97,4 @@ func (s *service) keyWrap(ctx context.Context, f *file, g *group, v *vector) err
 		return err
 	}
 	return same(got, v.Msg)
-}
-
-func (s *service) hkdf(ctx context.Context, f *file, g *group, v *vector) error {
-	if err := s.need(ck.CKM_HKDF_DERIVE); err != nil {
-		return err
-	}
-	key, err := s.importSecret(ctx, ck.CKK_GENERIC_SECRET, v.IKM)
-	if err != nil {
-		return err
-	}
-	got, err := s.derive(ctx, key, ck.CKM_HKDF_DERIVE, hkdf(f.Algorithm, v), v.Size)
-	if err != nil {
-		return err
-	}
-	return same(got, v.OKM)
 }
