@@ -29,7 +29,11 @@ func unitWith(t testing.TB, master ck.Secret) *Unit {
 }
 
 func TestUnit(t *testing.T) {
-	unittest.Run(t, unitWith(t, bytes.Clone(master)), unitWith(t, bytes.Clone(master)))
+	u := unitWith(t, bytes.Clone(master))
+	used := unittest.Run(t, u, unitWith(t, bytes.Clone(master)))
+	for _, m := range used.Unchecked(u.Mechanisms()) {
+		t.Errorf("%v is compared with nothing", m)
+	}
 }
 
 func TestWycheproof(t *testing.T) {

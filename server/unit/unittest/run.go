@@ -10,9 +10,10 @@ import (
 
 // Run runs the whole suite against a unit that has a wrapping key. other is a
 // unit of the same service, which must continue what the first began; it may
-// be the same one.
-func Run(t *testing.T, u, other unit.Unit) {
-	k := newKit(t, u)
+// be the same one. It tells which mechanisms were used.
+func Run(t *testing.T, u, other unit.Unit) *Used {
+	used := &Used{seen: map[ck.MechanismType]bool{}}
+	k := newKit(t, &watched{u, used})
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, *kit)
@@ -25,6 +26,9 @@ func Run(t *testing.T, u, other unit.Unit) {
 		{"modes", testModes},
 		{"MACs of general length", testGeneralMACs},
 		{"RSA signatures", testRSASignatures},
+		{"combined signatures", testCombined},
+		{"key wraps", testKeyWraps},
+		{"new keys", testNewKeys},
 		{"RSA encryption", testRSAEncryption},
 		{"ECDSA", testECDSA},
 		{"EdDSA", testEdDSA},
@@ -61,6 +65,7 @@ func Run(t *testing.T, u, other unit.Unit) {
 		t.Run(c.name, func(t *testing.T) { c.run(t, k) })
 	}
 	t.Run("states", func(t *testing.T) { testStates(t, k, other) })
+	return used
 }
 
 func (k *kit) generate(t testing.TB, m ck.MechanismType, attrs ...ck.Attribute) unit.Key {

@@ -352,4 +352,9 @@ func testX931(t *testing.T, k *kit) {
 		}
 		return nil
 	}, func() ([]byte, error) { return nil, nil })
+	trailed := append(h[:], 0x33) // what the bare form takes from its caller
+	sig, err := k.sign(mech.Mechanism{Type: ck.CKM_RSA_X9_31}, priv, trailed)
+	if err != nil || k.verify(m, pub, text, sig) != nil || k.verify(mech.Mechanism{Type: ck.CKM_RSA_X9_31}, pub, trailed, sig) != nil {
+		t.Errorf("over a digest: %v", err)
+	}
 }
