@@ -3,6 +3,7 @@ package keystore
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -72,6 +73,7 @@ func (t *tx) announce() error {
 const (
 	listenEvery = 500 * time.Millisecond
 	listenWait  = time.Second
+	listenPause = 50 * time.Millisecond // after a connection that stood
 	sureFor     = 2 * time.Second
 )
 
@@ -81,6 +83,7 @@ type listener struct {
 	self   ID
 	forget func([]touched)
 	until  atomic.Int64 // when the caches stop to be sure; nanoseconds since 1970
+	here   presence
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -88,6 +91,7 @@ type listener struct {
 func startListener(dsn string, self ID, forget func([]touched)) *listener {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &listener{dsn: dsn, self: self, forget: forget, cancel: cancel, done: make(chan struct{})}
+	l.here.set(true)
 	go l.loop(ctx)
 	return l
 }
@@ -102,31 +106,36 @@ func (l *listener) sure() bool { return time.Now().UnixNano() < l.until.Load() }
 func (l *listener) loop(ctx context.Context) {
 	defer close(l.done)
 	for ctx.Err() == nil {
-		l.listen(ctx)
+		pause := l.listen(ctx)
 		l.until.Store(0)
 		select { // before the next try
 		case <-ctx.Done():
-		case <-time.After(listenEvery):
+		case <-time.After(pause):
 		}
 	}
 }
 
-// listen hears until the connection fails.
-func (l *listener) listen(ctx context.Context) {
+// listen hears until the connection fails, and tells how long to wait then.
+func (l *listener) listen(ctx context.Context) (pause time.Duration) {
 	conn, err := l.connect(ctx)
 	if err != nil {
-		return
+		l.here.set(false)
+		return listenEvery
 	}
 	defer conn.Close(context.Background())
 	l.forget([]touched{{kind: touchedAll}}) // what came before was not heard
 	for {
 		asked := time.Now()
-		if l.ask(ctx, conn) != nil {
-			return
+		if err := l.ask(ctx, conn); err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
+				l.here.set(false)
+			}
+			return listenPause
 		}
+		l.here.set(true)
 		l.until.Store(asked.Add(sureFor).UnixNano())
 		if l.hear(ctx, conn) != nil {
-			return
+			return listenPause
 		}
 	}
 }

@@ -13,6 +13,7 @@ type database struct {
 	write, read *sql.DB
 	shared      string // where other servers announce their changes; empty: there are none
 	release     func() error
+	here        *presence // of what is across a network
 
 	stmts sync.Map // of read's prepared statements, by their text
 }
@@ -38,6 +39,9 @@ func (d *database) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 func (d *database) rows(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
 	if d.shared == "" {
 		ctx = context.Background()
+	}
+	if err := d.here.check(); err != nil {
+		return nil, err
 	}
 	// After a restart of the database each connection of the pool may be dead.
 	for try := 0; try == 0 || try <= readers && lostConnection(err) && ctx.Err() == nil; try++ {

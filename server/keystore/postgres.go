@@ -4,11 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net"
 	"net/url"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+	"golang.org/x/sys/unix"
 
 	"grep11/pkcs11/ck"
 )
@@ -27,11 +31,11 @@ var postgresDialect = dialect{
 	lasting:  "SET LOCAL idle_in_transaction_session_timeout = '10min'", // whoever takes an export may be slow
 }
 
-// A server that is stopped in the middle of a transaction must not hold up the
-// others for ever.
+// A server that is stopped or cut off in the middle of a transaction must not
+// hold up the others for longer than a caller waits for one of them.
 var postgresLimits = map[string]string{
 	"statement_timeout":                   "10s",
-	"idle_in_transaction_session_timeout": "3s",
+	"idle_in_transaction_session_timeout": "1s",
 	"application_name":                    "grep11",
 }
 
@@ -59,7 +63,29 @@ func postgresConfig(dsn string) (*pgx.ConnConfig, error) {
 			c.RuntimeParams[name] = value
 		}
 	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTime
+	}
+	dialer := &net.Dialer{Control: giveUp}
+	c.DialFunc = dialer.DialContext
 	return c, nil
+}
+
+// A connection that carries nothing any more is given up after a while, rather
+// than when TCP does, which is minutes.
+const (
+	connectTime = 2 * time.Second
+	silenceTime = 3 * time.Second
+)
+
+func giveUp(network, _ string, conn syscall.RawConn) (err error) {
+	if !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	failed := conn.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(silenceTime.Milliseconds()))
+	})
+	return errors.Join(failed, err)
 }
 
 func openPostgres(ctx context.Context, dsn string) (*database, error) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,7 +39,12 @@ const sqliteOnly = "^(TestPostgreSQL|TestOpenRefuses|TestFilesAreTheOwnersAlone|
 // Everything that holds on SQLite holds on PostgreSQL: the same tests in
 // another process, then those of servers that share it.
 func TestPostgreSQL(t *testing.T) {
-	base := pgtest.Start(t)
+	cluster := pgtest.New(t, "", 0)
+	if err := cluster.Start(); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Await(t)
+	base := cluster.Base
 	t.Run("the same tests", func(t *testing.T) {
 		cmd := exec.Command(os.Args[0], "-test.skip", sqliteOnly)
 		cmd.Env = append(os.Environ(), testPostgres+"="+base)
@@ -56,6 +62,7 @@ func TestPostgreSQL(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { test(t, base) })
 	}
+	t.Run("a database that hangs is said at once", func(t *testing.T) { hangingDatabase(t, cluster) })
 }
 
 // twoServers gives two stores on one schema, and a token.
@@ -199,6 +206,34 @@ func brokenConnection(t *testing.T, base string) {
 		}
 	}
 	eventually(t, "the listener hears again", a.listener.sure)
+}
+
+// Callers are told soon, so that they have time left to ask another server, and
+// the store works again when the database does.
+func hangingDatabase(t *testing.T, c *pgtest.Cluster) {
+	s, _, tok := twoServers(t, c.Base)
+	o := newKey(tok.ID, "k")
+	create(t, s, o)
+	c.Signal(syscall.SIGSTOP)
+	defer c.Signal(syscall.SIGCONT)
+	eventually(t, "it is noticed", func() bool { return s.listener.here.check() != nil })
+	start := time.Now()
+	_, changed := s.Create(t.Context(), newRequest(tok.ID, "CreateObject"), []*Object{newKey(tok.ID, "n")}, noResult)
+	_, read := s.Object(t.Context(), tok.ID, o.ID)
+	for what, err := range map[string]error{"a change": changed, "a key": read} {
+		if ck.RVOf(err) != ck.CKR_DEVICE_ERROR || !strings.Contains(err.Error(), "does not answer") {
+			t.Error(what, err)
+		}
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Error("that took", took)
+	}
+	c.Signal(syscall.SIGCONT)
+	eventually(t, "it is back", func() bool { return s.listener.sure() })
+	create(t, s, newKey(tok.ID, "m"))
+	if _, err := s.Object(t.Context(), tok.ID, o.ID); err != nil {
+		t.Error(err)
+	}
 }
 
 func moveFromFile(t *testing.T, base string) {

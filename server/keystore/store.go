@@ -51,11 +51,13 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 		objects: newCache[ID, *Object](cachedObjects),
 		logins:  newCache[ID, Login](cachedLogins),
 	}
-	s.writer = startWriter(db, s.forget)
+	self := NewID()
 	if db.shared != "" {
-		s.listener = startListener(db.shared, s.writer.self, s.forget)
+		s.listener = startListener(db.shared, self, s.forget)
+		db.here = &s.listener.here
 		s.tokens.sure, s.objects.sure, s.logins.sure = s.listener.sure, s.listener.sure, s.listener.sure
 	}
+	s.writer = startWriter(db, self, s.forget)
 	return s, nil
 }
 

@@ -70,9 +70,9 @@ const (
 	touchedAll
 )
 
-func startWriter(db *database, forget func([]touched)) *writer {
+func startWriter(db *database, self ID, forget func([]touched)) *writer {
 	w := &writer{
-		database: db, self: NewID(), forget: forget,
+		database: db, self: self, forget: forget,
 		queue: make(chan *change, maxQueue), done: make(chan struct{}),
 		known: map[string]*sql.Stmt{},
 	}
@@ -157,7 +157,7 @@ func (w *writer) gather(first *change) []*change {
 // commit runs a batch as one transaction. A change that is refused leaves no
 // trace; an error of commit means that none of the batch happened.
 func (w *writer) commit(batch []*change) error {
-	ctx, cancel := context.WithTimeout(context.Background(), batchTime)
+	ctx, cancel := context.WithTimeout(w.here.context(), batchTime)
 	defer cancel()
 	if w.shared == "" {
 		ctx = context.Background() // see database.rows
@@ -165,6 +165,9 @@ func (w *writer) commit(batch []*change) error {
 	t := &tx{w: w, ctx: ctx}
 	if err := t.runAll(batch); err != nil {
 		w.disconnect()
+		if errors.Is(context.Cause(ctx), errAway) {
+			err = errAway
+		}
 		return err
 	}
 	w.forget(t.touched)
