@@ -59,6 +59,14 @@ func (c *Client) RewrapStore(ctx context.Context, pattern []byte, after uint64, 
 	return Rewrapped{out.Seen, out.Left, out.Rewrapped, out.Foreign, out.Next}, err
 }
 
+// DrainUnit takes a crypto unit out of its server's service, or back in, and
+// tells how many requests are inside it.
+func (c *Client) DrainUnit(ctx context.Context, unit string, drained bool) (load uint64, err error) {
+	out := &extpb.DrainUnitResponse{}
+	err = c.invoke(ctx, extpb.Admin_DrainUnit_FullMethodName, &extpb.DrainUnitRequest{Unit: unit, Drained: drained}, out)
+	return out.Load, err
+}
+
 // invoke makes a unary call that no stream carries, once.
 func (c *Client) invoke(ctx context.Context, method string, in, out proto.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeouts.Generate)

@@ -41,6 +41,8 @@ type UnitStatus struct {
 	Healthy          bool
 	Detail           string
 	WrappingKey      []byte
+	Drained          bool   // gets no new requests
+	Load             uint64 // requests inside it, or waiting for it
 }
 
 // Tokens lists the service's tokens in order of creation, and the number the
@@ -80,7 +82,7 @@ func (c *Client) Service(ctx context.Context) (Service, error) {
 		s.Mechanisms = append(s.Mechanisms, mechanismDetail(m.Mechanism, m.Info))
 	}
 	for _, u := range w.Units {
-		s.Units = append(s.Units, UnitStatus{Name: u.Name, Zone: u.Zone, Kind: u.Kind, Healthy: u.Healthy,
+		s.Units = append(s.Units, UnitStatus{Name: u.Name, Zone: u.Zone, Kind: u.Kind, Healthy: u.Healthy, Drained: u.Drained, Load: u.Load,
 			Detail: u.Detail, WrappingKey: u.WrappingKey})
 	}
 	return s, nil

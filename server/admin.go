@@ -31,7 +31,7 @@ func (c *call) ListCryptoUnits(ctx context.Context, _ *extpb.ListCryptoUnitsRequ
 	}
 	out := &extpb.ListCryptoUnitsResponse{}
 	for _, u := range c.srv.units.Units() {
-		cu := &extpb.CryptoUnit{Name: u.Name, Zone: u.Zone, Kind: u.Kind, Healthy: u.Healthy && !u.Drained, Detail: u.Detail, Current: u.WrappingKey}
+		cu := &extpb.CryptoUnit{Name: u.Name, Zone: u.Zone, Kind: u.Kind, Healthy: u.Healthy, Detail: u.Detail, Current: u.WrappingKey}
 		if a, ok := c.srv.units.Unit(u.Name).(administered); ok && a.Administration() != nil {
 			describe(cu, a.Administration().Status())
 		}
@@ -76,4 +76,16 @@ func (c *call) domain(name string) (*admin.Domain, error) {
 		return a.Administration(), nil
 	}
 	return nil, fmt.Errorf("crypto unit %q takes no administration commands: %w", name, ck.CKR_FUNCTION_NOT_SUPPORTED)
+}
+
+// DrainUnit is for whoever has work to do on a unit.
+func (c *call) DrainUnit(ctx context.Context, r *extpb.DrainUnitRequest) (*extpb.DrainUnitResponse, error) {
+	if err := administrator(ctx); err != nil {
+		return nil, err
+	}
+	load, err := c.srv.units.Drain(r.Unit, r.Drained)
+	if err != nil {
+		return nil, err
+	}
+	return &extpb.DrainUnitResponse{Load: uint64(load)}, nil
 }

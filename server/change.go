@@ -84,12 +84,8 @@ func (x *extension) changed(ctx context.Context, j job, o newObject, copying boo
 	return newObject{n.attributes.With(k.Attributes), k.Blob}, nil
 }
 
-func (x *extension) reseal(ctx context.Context, blob unit.Blob, t ck.Template) (k unit.Key, err error) {
-	err = x.do(ctx, func(u unit.Unit) (err error) {
-		k, err = u.SetAttributes(ctx, blob, t)
-		return err
-	})
-	return k, err
+func (x *extension) reseal(ctx context.Context, blob unit.Blob, t ck.Template) (unit.Key, error) {
+	return x.do(ctx, func(u unit.Unit) (unit.Key, error) { return u.SetAttributes(ctx, blob, t) })
 }
 
 // setUnstored changes the blob of a session object, whose other attributes the

@@ -21,7 +21,7 @@ type extension struct {
 	onlyAdmins bool
 	maxTokens  int
 	// do runs f on a healthy unit, and on another one if that unit fails.
-	do func(ctx context.Context, f func(unit.Unit) error) error
+	do func(ctx context.Context, f func(unit.Unit) (unit.Key, error)) (unit.Key, error)
 }
 
 // storedKey finds the blob of a stored key that the caller may use

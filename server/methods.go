@@ -153,5 +153,6 @@ var services = []struct {
 		on("ListCryptoUnits", (*call).ListCryptoUnits),
 		on("ExecuteAdmin", (*call).ExecuteAdmin),
 		on("RewrapStore", (*call).RewrapStore),
+		audited(on("DrainUnit", (*call).DrainUnit)),
 	}},
 }

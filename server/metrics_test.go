@@ -16,7 +16,7 @@ func TestCallsAndUnitsAreCounted(t *testing.T) {
 	}
 	_, err := c.GenerateRandom(t.Context(), &pb.GenerateRandomRequest{})
 	wantRV(t, err, ck.CKR_ARGUMENTS_BAD)
-	if err := s.units.Drain("two", true); err != nil {
+	if _, err := s.units.Drain("two", true); err != nil {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()

@@ -57,12 +57,12 @@ func (x *extension) fresh(ctx context.Context, t ck.Template, blob unit.Blob) (n
 }
 
 // sealed asks a unit for all that a blob says of its key.
-func (x *extension) sealed(ctx context.Context, blob unit.Blob) (t ck.Template, err error) {
-	err = x.do(ctx, func(u unit.Unit) (err error) {
-		t, err = u.Attributes(ctx, blob, nil)
-		return err
+func (x *extension) sealed(ctx context.Context, blob unit.Blob) (ck.Template, error) {
+	k, err := x.do(ctx, func(u unit.Unit) (k unit.Key, err error) {
+		k.Attributes, err = u.Attributes(ctx, blob, nil)
+		return k, err
 	})
-	return t, err
+	return k.Attributes, err
 }
 
 func (x *extension) findObjects(ctx context.Context, c access.Caller, r *extpb.FindObjectsRequest) (*extpb.FindObjectsResponse, error) {

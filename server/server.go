@@ -91,14 +91,13 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 }
 
 // do serves the extension's handlers.
-func (s *Server) do(ctx context.Context, f func(unit.Unit) error) error {
-	_, err := balancer.Do(ctx, s.units, false, func(u unit.Unit) (struct{}, error) {
+func (s *Server) do(ctx context.Context, f func(unit.Unit) (unit.Key, error)) (unit.Key, error) {
+	return balancer.Do(ctx, s.units, false, func(u unit.Unit) (unit.Key, error) {
 		if err := s.faults.take(ctx); err != nil {
-			return struct{}{}, err
+			return unit.Key{}, err
 		}
-		return struct{}{}, f(u)
+		return f(u)
 	})
-	return err
 }
 
 func (s *Server) options() []grpc.ServerOption {

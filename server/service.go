@@ -21,7 +21,8 @@ func (c *call) GetService(context.Context, *extpb.GetServiceRequest) (*extpb.Get
 	out := &extpb.GetServiceResponse{Version: Version, PinMinBytes: pinMinBytes, PinMaxBytes: pinMaxBytes}
 	for _, u := range c.srv.units.Units() {
 		out.Units = append(out.Units, &extpb.UnitStatus{
-			Name: u.Name, Zone: u.Zone, Kind: u.Kind, Healthy: u.Healthy && !u.Drained, Detail: u.Detail, WrappingKey: u.WrappingKey,
+			Name: u.Name, Zone: u.Zone, Kind: u.Kind, Healthy: u.Healthy, Detail: u.Detail, WrappingKey: u.WrappingKey,
+			Drained: u.Drained, Load: uint64(u.Load),
 		})
 	}
 	for _, row := range c.srv.units.Mechanisms() {

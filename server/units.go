@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"grep11/server/balancer"
 	"grep11/server/soft"
@@ -29,12 +30,21 @@ func openUnits(configs []UnitConfig, log *slog.Logger) ([]balancer.Member, error
 				return nil, errors.Join(err, closeUnits(members))
 			}
 		}
-		members = append(members, balancer.Member{Unit: u, Zone: c.Zone, Kind: c.Kind, Concurrency: c.Concurrency})
+		members = append(members, balancer.Member{Unit: u, Zone: c.Zone, Kind: c.Kind, Concurrency: c.Concurrency, Patience: patience(c.Kind)})
 	}
 	if len(failures) == len(configs) {
 		return nil, errors.Join(append(failures, closeUnits(members))...)
 	}
 	return members, nil
+}
+
+// patience with one quick call: an emulated unit does nothing but compute, while
+// the module of an HSM may wait for a device that is not there any more.
+func patience(kind string) time.Duration {
+	if kind == "soft" {
+		return 0
+	}
+	return 2 * time.Second
 }
 
 func closeUnits(members []balancer.Member) error {

@@ -516,6 +516,105 @@ func (x *RewrapStoreResponse) GetNext() uint64 {
 	return 0
 }
 
+// A drained unit gets no new requests; those inside it finish. It is in service
+// again after a restart of the server.
+type DrainUnitRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Unit          string                 `protobuf:"bytes,1,opt,name=unit,proto3" json:"unit,omitempty"`
+	Drained       bool                   `protobuf:"varint,2,opt,name=drained,proto3" json:"drained,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainUnitRequest) Reset() {
+	*x = DrainUnitRequest{}
+	mi := &file_admin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainUnitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainUnitRequest) ProtoMessage() {}
+
+func (x *DrainUnitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainUnitRequest.ProtoReflect.Descriptor instead.
+func (*DrainUnitRequest) Descriptor() ([]byte, []int) {
+	return file_admin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DrainUnitRequest) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *DrainUnitRequest) GetDrained() bool {
+	if x != nil {
+		return x.Drained
+	}
+	return false
+}
+
+type DrainUnitResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Requests that are still inside.
+	Load          uint64 `protobuf:"varint,1,opt,name=load,proto3" json:"load,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainUnitResponse) Reset() {
+	*x = DrainUnitResponse{}
+	mi := &file_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainUnitResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainUnitResponse) ProtoMessage() {}
+
+func (x *DrainUnitResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainUnitResponse.ProtoReflect.Descriptor instead.
+func (*DrainUnitResponse) Descriptor() ([]byte, []int) {
+	return file_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DrainUnitResponse) GetLoad() uint64 {
+	if x != nil {
+		return x.Load
+	}
+	return 0
+}
+
 var File_admin_proto protoreflect.FileDescriptor
 
 const file_admin_proto_rawDesc = "" +
@@ -559,11 +658,17 @@ const file_admin_proto_rawDesc = "" +
 	"\x04left\x18\x02 \x01(\x04R\x04left\x12\x1c\n" +
 	"\trewrapped\x18\x03 \x01(\x04R\trewrapped\x12\x18\n" +
 	"\aforeign\x18\x04 \x01(\x04R\aforeign\x12\x12\n" +
-	"\x04next\x18\x05 \x01(\x04R\x04next2\x98\x02\n" +
+	"\x04next\x18\x05 \x01(\x04R\x04next\"@\n" +
+	"\x10DrainUnitRequest\x12\x12\n" +
+	"\x04unit\x18\x01 \x01(\tR\x04unit\x12\x18\n" +
+	"\adrained\x18\x02 \x01(\bR\adrained\"'\n" +
+	"\x11DrainUnitResponse\x12\x12\n" +
+	"\x04load\x18\x01 \x01(\x04R\x04load2\xe8\x02\n" +
 	"\x05Admin\x12`\n" +
 	"\x0fListCryptoUnits\x12%.grep11.ext.v1.ListCryptoUnitsRequest\x1a&.grep11.ext.v1.ListCryptoUnitsResponse\x12W\n" +
 	"\fExecuteAdmin\x12\".grep11.ext.v1.ExecuteAdminRequest\x1a#.grep11.ext.v1.ExecuteAdminResponse\x12T\n" +
-	"\vRewrapStore\x12!.grep11.ext.v1.RewrapStoreRequest\x1a\".grep11.ext.v1.RewrapStoreResponseB\x1bZ\x19grep11/grep11client/extpbb\x06proto3"
+	"\vRewrapStore\x12!.grep11.ext.v1.RewrapStoreRequest\x1a\".grep11.ext.v1.RewrapStoreResponse\x12N\n" +
+	"\tDrainUnit\x12\x1f.grep11.ext.v1.DrainUnitRequest\x1a .grep11.ext.v1.DrainUnitResponseB\x1bZ\x19grep11/grep11client/extpbb\x06proto3"
 
 var (
 	file_admin_proto_rawDescOnce sync.Once
@@ -577,7 +682,7 @@ func file_admin_proto_rawDescGZIP() []byte {
 	return file_admin_proto_rawDescData
 }
 
-var file_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_admin_proto_goTypes = []any{
 	(*ListCryptoUnitsRequest)(nil),  // 0: grep11.ext.v1.ListCryptoUnitsRequest
 	(*ListCryptoUnitsResponse)(nil), // 1: grep11.ext.v1.ListCryptoUnitsResponse
@@ -586,17 +691,21 @@ var file_admin_proto_goTypes = []any{
 	(*ExecuteAdminResponse)(nil),    // 4: grep11.ext.v1.ExecuteAdminResponse
 	(*RewrapStoreRequest)(nil),      // 5: grep11.ext.v1.RewrapStoreRequest
 	(*RewrapStoreResponse)(nil),     // 6: grep11.ext.v1.RewrapStoreResponse
+	(*DrainUnitRequest)(nil),        // 7: grep11.ext.v1.DrainUnitRequest
+	(*DrainUnitResponse)(nil),       // 8: grep11.ext.v1.DrainUnitResponse
 }
 var file_admin_proto_depIdxs = []int32{
 	2, // 0: grep11.ext.v1.ListCryptoUnitsResponse.units:type_name -> grep11.ext.v1.CryptoUnit
 	0, // 1: grep11.ext.v1.Admin.ListCryptoUnits:input_type -> grep11.ext.v1.ListCryptoUnitsRequest
 	3, // 2: grep11.ext.v1.Admin.ExecuteAdmin:input_type -> grep11.ext.v1.ExecuteAdminRequest
 	5, // 3: grep11.ext.v1.Admin.RewrapStore:input_type -> grep11.ext.v1.RewrapStoreRequest
-	1, // 4: grep11.ext.v1.Admin.ListCryptoUnits:output_type -> grep11.ext.v1.ListCryptoUnitsResponse
-	4, // 5: grep11.ext.v1.Admin.ExecuteAdmin:output_type -> grep11.ext.v1.ExecuteAdminResponse
-	6, // 6: grep11.ext.v1.Admin.RewrapStore:output_type -> grep11.ext.v1.RewrapStoreResponse
-	4, // [4:7] is the sub-list for method output_type
-	1, // [1:4] is the sub-list for method input_type
+	7, // 4: grep11.ext.v1.Admin.DrainUnit:input_type -> grep11.ext.v1.DrainUnitRequest
+	1, // 5: grep11.ext.v1.Admin.ListCryptoUnits:output_type -> grep11.ext.v1.ListCryptoUnitsResponse
+	4, // 6: grep11.ext.v1.Admin.ExecuteAdmin:output_type -> grep11.ext.v1.ExecuteAdminResponse
+	6, // 7: grep11.ext.v1.Admin.RewrapStore:output_type -> grep11.ext.v1.RewrapStoreResponse
+	8, // 8: grep11.ext.v1.Admin.DrainUnit:output_type -> grep11.ext.v1.DrainUnitResponse
+	5, // [5:9] is the sub-list for method output_type
+	1, // [1:5] is the sub-list for method input_type
 	1, // [1:1] is the sub-list for extension type_name
 	1, // [1:1] is the sub-list for extension extendee
 	0, // [0:1] is the sub-list for field type_name
@@ -613,7 +722,7 @@ func file_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_proto_rawDesc), len(file_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

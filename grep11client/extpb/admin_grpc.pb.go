@@ -27,6 +27,7 @@ const (
 	Admin_ListCryptoUnits_FullMethodName = "/grep11.ext.v1.Admin/ListCryptoUnits"
 	Admin_ExecuteAdmin_FullMethodName    = "/grep11.ext.v1.Admin/ExecuteAdmin"
 	Admin_RewrapStore_FullMethodName     = "/grep11.ext.v1.Admin/RewrapStore"
+	Admin_DrainUnit_FullMethodName       = "/grep11.ext.v1.Admin/DrainUnit"
 )
 
 // AdminClient is the client API for Admin service.
@@ -39,6 +40,8 @@ type AdminClient interface {
 	ExecuteAdmin(ctx context.Context, in *ExecuteAdminRequest, opts ...grpc.CallOption) (*ExecuteAdminResponse, error)
 	// RewrapStore seals stored keys under the committed new master key, a batch at a time
 	RewrapStore(ctx context.Context, in *RewrapStoreRequest, opts ...grpc.CallOption) (*RewrapStoreResponse, error)
+	// DrainUnit takes a crypto unit out of this server's service, or back in
+	DrainUnit(ctx context.Context, in *DrainUnitRequest, opts ...grpc.CallOption) (*DrainUnitResponse, error)
 }
 
 type adminClient struct {
@@ -79,6 +82,16 @@ func (c *adminClient) RewrapStore(ctx context.Context, in *RewrapStoreRequest, o
 	return out, nil
 }
 
+func (c *adminClient) DrainUnit(ctx context.Context, in *DrainUnitRequest, opts ...grpc.CallOption) (*DrainUnitResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrainUnitResponse)
+	err := c.cc.Invoke(ctx, Admin_DrainUnit_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -89,6 +102,8 @@ type AdminServer interface {
 	ExecuteAdmin(context.Context, *ExecuteAdminRequest) (*ExecuteAdminResponse, error)
 	// RewrapStore seals stored keys under the committed new master key, a batch at a time
 	RewrapStore(context.Context, *RewrapStoreRequest) (*RewrapStoreResponse, error)
+	// DrainUnit takes a crypto unit out of this server's service, or back in
+	DrainUnit(context.Context, *DrainUnitRequest) (*DrainUnitResponse, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -107,6 +122,9 @@ func (UnimplementedAdminServer) ExecuteAdmin(context.Context, *ExecuteAdminReque
 }
 func (UnimplementedAdminServer) RewrapStore(context.Context, *RewrapStoreRequest) (*RewrapStoreResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RewrapStore not implemented")
+}
+func (UnimplementedAdminServer) DrainUnit(context.Context, *DrainUnitRequest) (*DrainUnitResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DrainUnit not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -183,6 +201,24 @@ func _Admin_RewrapStore_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_DrainUnit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrainUnitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).DrainUnit(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_DrainUnit_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).DrainUnit(ctx, req.(*DrainUnitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -201,6 +237,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RewrapStore",
 			Handler:    _Admin_RewrapStore_Handler,
+		},
+		{
+			MethodName: "DrainUnit",
+			Handler:    _Admin_DrainUnit_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

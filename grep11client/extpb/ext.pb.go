@@ -3004,6 +3004,8 @@ type UnitStatus struct {
 	Healthy       bool                   `protobuf:"varint,4,opt,name=healthy,proto3" json:"healthy,omitempty"`
 	Detail        string                 `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`                              // why not healthy
 	WrappingKey   []byte                 `protobuf:"bytes,6,opt,name=wrapping_key,json=wrappingKey,proto3" json:"wrapping_key,omitempty"` // verification pattern of the current one
+	Drained       bool                   `protobuf:"varint,7,opt,name=drained,proto3" json:"drained,omitempty"`                           // out of service by an administrator's will
+	Load          uint64                 `protobuf:"varint,8,opt,name=load,proto3" json:"load,omitempty"`                                 // requests inside it, or waiting for it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3078,6 +3080,20 @@ func (x *UnitStatus) GetWrappingKey() []byte {
 		return x.WrappingKey
 	}
 	return nil
+}
+
+func (x *UnitStatus) GetDrained() bool {
+	if x != nil {
+		return x.Drained
+	}
+	return false
+}
+
+func (x *UnitStatus) GetLoad() uint64 {
+	if x != nil {
+		return x.Load
+	}
+	return 0
 }
 
 type Object struct {
@@ -5438,7 +5454,7 @@ const file_ext_proto_rawDesc = "" +
 	"\rpin_max_bytes\x18\x05 \x01(\x04R\vpinMaxBytes\"Z\n" +
 	"\x0fMechanismDetail\x12\x1c\n" +
 	"\tmechanism\x18\x01 \x01(\x04R\tmechanism\x12)\n" +
-	"\x04info\x18\x02 \x01(\v2\x15.grep11.MechanismInfoR\x04info\"\x9d\x01\n" +
+	"\x04info\x18\x02 \x01(\v2\x15.grep11.MechanismInfoR\x04info\"\xcb\x01\n" +
 	"\n" +
 	"UnitStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
@@ -5446,7 +5462,9 @@ const file_ext_proto_rawDesc = "" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x18\n" +
 	"\ahealthy\x18\x04 \x01(\bR\ahealthy\x12\x16\n" +
 	"\x06detail\x18\x05 \x01(\tR\x06detail\x12!\n" +
-	"\fwrapping_key\x18\x06 \x01(\fR\vwrappingKey\"\xfc\x01\n" +
+	"\fwrapping_key\x18\x06 \x01(\fR\vwrappingKey\x12\x18\n" +
+	"\adrained\x18\a \x01(\bR\adrained\x12\x12\n" +
+	"\x04load\x18\b \x01(\x04R\x04load\"\xfc\x01\n" +
 	"\x06Object\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06handle\x18\x02 \x01(\x04R\x06handle\x12\x18\n" +

@@ -23,6 +23,9 @@ type Member struct {
 	Zone, Kind string
 	// Concurrency bounds the calls inside the unit; 0: twice the processors.
 	Concurrency int
+	// Patience is how long a quick call waits for the unit before another one is
+	// asked; 0: as long as its caller does. For units that can hang, as HSMs may.
+	Patience time.Duration
 }
 
 // Options of a balancer; zero values are the defaults.
@@ -131,27 +134,6 @@ func Do[T any](ctx context.Context, b *Balancer, slow bool, f func(unit.Unit) (T
 		m.setAside(err)
 		b.opts.Log.Error("crypto unit failed", "unit", m.Name(), "cause", err)
 	}
-}
-
-func run[T any](ctx context.Context, m *member, slow bool, f func(unit.Unit) (T, error)) (T, error) {
-	var zero T
-	m.load.Add(1)
-	defer m.load.Add(-1)
-	places := m.places
-	if slow {
-		places = m.slow
-	}
-	select {
-	case places <- struct{}{}:
-	default: // ctx is asked for a channel only if there is something to wait for
-		select {
-		case places <- struct{}{}:
-		case <-ctx.Done():
-			return zero, fmt.Errorf("waiting for crypto unit %q: %w", m.Name(), ctx.Err())
-		}
-	}
-	defer func() { <-places }()
-	return f(m.Unit)
 }
 
 func noUnit(last error) error {

@@ -84,15 +84,15 @@ func TestARequestGoesWhereItCanBeServed(t *testing.T) {
 	}{
 		{"the near unit is preferred", func(*Balancer, *stub, *stub) {}, "near", nil},
 		{"a failing unit's request goes to the other", func(_ *Balancer, near, _ *stub) { near.fail(removed) }, "far", nil},
-		{"a drained unit gets nothing", func(b *Balancer, _, _ *stub) { _ = b.Drain("near", true) }, "far", nil},
+		{"a drained unit gets nothing", func(b *Balancer, _, _ *stub) { _, _ = b.Drain("near", true) }, "far", nil},
 		{"a wrong request is not repeated", func(_ *Balancer, near, _ *stub) { near.fail(ck.CKR_DATA_INVALID) }, "near", ck.CKR_DATA_INVALID},
 		{"a fault of all units is the last one's error", func(_ *Balancer, near, far *stub) {
 			near.fail(removed)
 			far.fail(ck.CKR_DEVICE_ERROR)
 		}, "", ck.CKR_DEVICE_ERROR},
 		{"no unit at all", func(b *Balancer, _, _ *stub) {
-			_ = b.Drain("near", true)
-			_ = b.Drain("far", true)
+			_, _ = b.Drain("near", true)
+			_, _ = b.Drain("far", true)
 		}, "", ck.CKR_DEVICE_REMOVED},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -220,5 +220,79 @@ func TestOnlyWhatAllUnitsOfferIsListed(t *testing.T) {
 	defer b.Close()
 	if got := b.Mechanisms(); len(got) != 2 || got[0] != &all[0] || got[1] != &all[2] {
 		t.Errorf("%d mechanisms", len(got))
+	}
+}
+
+func TestADrainedUnitFinishesItsWork(t *testing.T) {
+	near, far := &stub{name: "near", pattern: wk}, &stub{name: "far", pattern: wk}
+	b := service(t, Options{Zone: "near"}, near, far)
+	entered, release, served := make(chan struct{}), make(chan struct{}), make(chan string)
+	go func() {
+		got, err := Do(t.Context(), b, false, func(u unit.Unit) (string, error) { close(entered); <-release; return work(u) })
+		if err != nil {
+			t.Error(err)
+		}
+		served <- got
+	}()
+	<-entered
+	if load, err := b.Drain("near", true); load != 1 || err != nil {
+		t.Fatal(load, err)
+	}
+	if got, err := Do(t.Context(), b, false, work); got != "far" || err != nil {
+		t.Error("a new call:", got, err)
+	}
+	close(release)
+	if got := <-served; got != "near" {
+		t.Error("the call inside:", got)
+	}
+	if load, err := b.Drain("near", false); load != 0 || err != nil {
+		t.Error(load, err)
+	}
+	if got, err := Do(t.Context(), b, false, work); got != "near" || err != nil {
+		t.Error("in service again:", got, err)
+	}
+}
+
+// A unit that hangs costs its callers some patience, and later ones nothing.
+func TestACallLeavesAUnitThatHangs(t *testing.T) {
+	near, far := &stub{name: "near", pattern: wk}, &stub{name: "far", pattern: wk}
+	b, err := New([]Member{{Unit: near, Zone: "near", Concurrency: 4, Patience: 50 * time.Millisecond}, {Unit: far, Zone: "far"}},
+		Options{Zone: "near", BackoffMin: time.Millisecond, BackoffMax: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	hang := func(u unit.Unit) (string, error) {
+		if u == near {
+			near.fail(ck.CKR_DEVICE_ERROR)
+			<-release
+		}
+		return work(u)
+	}
+	var callers sync.WaitGroup
+	for range 6 { // four inside, two that wait for a place
+		callers.Go(func() {
+			if got, err := Do(t.Context(), b, false, hang); got != "far" || err != nil {
+				t.Error(got, err)
+			}
+		})
+	}
+	callers.Wait()
+	if s := b.Units()[0]; s.Healthy || s.Load != 4 {
+		t.Errorf("status of the unit that hangs: %+v", s)
+	}
+	near.heal()
+	close(release)
+	waitFor(t, func() bool { s := b.Units()[0]; return s.Healthy && s.Load == 0 })
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("a panic inside was lost")
+			}
+		}()
+		_, _ = Do(t.Context(), b, false, func(unit.Unit) (int, error) { panic("inside") })
+	}()
+	if err := b.Close(); err != nil {
+		t.Error(err)
 	}
 }

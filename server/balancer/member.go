@@ -145,15 +145,16 @@ func (b *Balancer) Units() []Status {
 	return out
 }
 
-// Drain takes a unit out of service, or back in; calls inside it finish.
-func (b *Balancer) Drain(name string, drained bool) error {
+// Drain takes a unit out of service, or back in. Calls inside it finish; it
+// tells how many there are.
+func (b *Balancer) Drain(name string, drained bool) (load int64, err error) {
 	for _, m := range b.members {
 		if m.Name() == name {
 			m.drained.Store(drained)
-			return nil
+			return m.load.Load(), nil
 		}
 	}
-	return fmt.Errorf("no crypto unit is called %q: %w", name, ck.CKR_ARGUMENTS_BAD)
+	return 0, fmt.Errorf("no crypto unit is called %q: %w", name, ck.CKR_ARGUMENTS_BAD)
 }
 
 // Unit finds a unit by its name, in or out of service; nil if there is none.

@@ -56,6 +56,10 @@ func (d *doctor) unit(u grep11client.UnitStatus) {
 		d.bad("unit", name+": "+u.Detail, "the other units go on; look at this one's state folder, key file or HSM")
 		return
 	}
+	if u.Drained {
+		d.good("unit", "%s healthy, but drained: grep11 unit resume %s", name, u.Name)
+		return
+	}
 	d.good("unit", "%s healthy, wrapping key %.16s...", name, hex.EncodeToString(u.WrappingKey))
 }
 

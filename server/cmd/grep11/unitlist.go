@@ -6,89 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"grep11/grep11client"
 	"grep11/server/admin"
 	"grep11/server/admin/operator"
 )
-
-// unitRow is a crypto unit as its server sees it.
-type unitRow struct {
-	Name        string `json:"name"`
-	Server      string `json:"server"`
-	Zone        string `json:"zone"`
-	Kind        string `json:"kind"`
-	Healthy     bool   `json:"healthy"`
-	Detail      string `json:"detail,omitempty"`
-	WrappingKey string `json:"wrapping_key"`
-	Next        string `json:"new_wrapping_key,omitempty"`
-}
-
-func unitList(f *unitFlags) *cobra.Command {
-	var watch bool
-	c := &cobra.Command{
-		Use: "list", Aliases: []string{"status"},
-		Short: "List the crypto units, their health and their master key's pattern",
-		Long: `List the crypto units of all configured servers. The pattern tells master keys
-apart and gives nothing away; it is the same on all units of a service. A new master
-key on its way is shown to administrators of the service.`,
-		Example: "  grep11 unit list --watch",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return f.servers(func(clients []*grep11client.Client, names []string) error {
-				for {
-					if err := f.list(background(c), c.OutOrStdout(), clients, names); err != nil || !watch {
-						return err
-					}
-					select {
-					case <-background(c).Done():
-						return nil
-					case <-time.After(2 * time.Second):
-					}
-				}
-			})
-		},
-	}
-	c.Flags().BoolVar(&watch, "watch", false, "again every two seconds")
-	return c
-}
-
-func (f *unitFlags) list(ctx context.Context, w io.Writer, clients []*grep11client.Client, names []string) error {
-	rows := []unitRow{}
-	for i, client := range clients {
-		service, err := client.Service(ctx)
-		if err != nil {
-			return err
-		}
-		next := map[string]string{}
-		if units, err := client.CryptoUnits(ctx); err == nil { // only administrators may ask
-			for _, u := range units {
-				next[u.Name] = hex.EncodeToString(u.Next)
-			}
-		}
-		for _, u := range service.Units {
-			rows = append(rows, unitRow{u.Name, names[i], u.Zone, u.Kind, u.Healthy, u.Detail, hex.EncodeToString(u.WrappingKey), next[u.Name]})
-		}
-	}
-	if f.json {
-		return printJSON(w, rows)
-	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tSERVER\tZONE\tKIND\tHEALTH\tWRAPPING KEY\tNEW")
-	for _, r := range rows {
-		health := "healthy"
-		if !r.Healthy {
-			health = "set aside: " + r.Detail
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Server, r.Zone, r.Kind, health,
-			operator.Pattern(r.WrappingKey).Short(), operator.Pattern(r.Next).Short())
-	}
-	return t.Flush()
-}
 
 func unitShow(f *unitFlags) *cobra.Command {
 	return &cobra.Command{
