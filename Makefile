@@ -15,12 +15,14 @@ LDLIBRARY := -s -w -extldflags "-Wl,--version-script=$(CURDIR)/c/exports.map -Wl
 FUZZTIME ?= 10s
 # Arguments of the benchmark, for example `make bench BENCH="-time 3s"`.
 BENCH ?=
+# Arguments of the chaos test.
+CHAOS ?=
 
 # How many random calls `make machine` makes, and which.
 CALLS ?= 1000000
 SEED ?= 1
 
-.PHONY: build demo test bench vectors check generate fuzz machine clean
+.PHONY: build demo test chaos bench vectors check generate fuzz machine clean
 
 # -v names each package as it is compiled: the first time takes minutes.
 build:
@@ -51,6 +53,12 @@ check:
 bench: build
 	@build/deps.sh bench
 	$(GO) run ./build/bench $(BENCH)
+
+# Servers, units and database killed, stopped and cut off for ten minutes, under
+# load, in network namespaces: it wants root. `make chaos CHAOS="-seed 7"`.
+chaos: build
+	@build/deps.sh test
+	$(GO) test -count=1 -v -timeout 30m ./conformance/chaos -chaos 10m $(CHAOS)
 
 # WYCHEPROOF_DIR names a folder of Wycheproof files; without it a few vectors
 # from RFCs are run.
