@@ -151,6 +151,7 @@ func (m *machine) wrap() {
 	} else {
 		f.when(!key.kind.hidden, ck.CKR_KEY_NOT_WRAPPABLE)
 		f.when(key.kind.hidden && !key.extractable, ck.CKR_KEY_UNEXTRACTABLE)
+		f.when(m.visible(kek) && kek.rights[ck.CKA_DECRYPT], ck.CKR_KEY_NOT_WRAPPABLE)
 	}
 	out, size := m.a.room(4096), m.a.words(4096)
 	mechanism := m.a.mechanism(ck.CKM_AES_KEY_WRAP_KWP, nil)

@@ -93,12 +93,14 @@ var rules = []rule{
 	// What keys may be used for, §4.9 to §4.11.
 	{Type: ck.CKA_DERIVE, On: keys, Is: mutable | sealed, Default: no},
 	{Type: ck.CKA_ENCRYPT, On: publics | secrets, Is: mutable | sealed, Default: no},
-	{Type: ck.CKA_DECRYPT, On: hidden, Is: mutable | sealed, Default: no},
+	{Type: ck.CKA_DECRYPT, On: secrets, Is: mutable | staysFalse | sealed, Default: no}, // see mayWrap
+	{Type: ck.CKA_DECRYPT, On: privates, Is: mutable | sealed, Default: no},
 	{Type: ck.CKA_SIGN, On: hidden, Is: mutable | sealed, Default: no},
 	{Type: ck.CKA_VERIFY, On: publics | secrets, Is: mutable | sealed, Default: no},
 	{Type: ck.CKA_SIGN_RECOVER, On: privates, Is: mutable | sealed, Default: no},
 	{Type: ck.CKA_VERIFY_RECOVER, On: publics, Is: mutable | sealed, Default: no},
-	{Type: ck.CKA_WRAP, On: publics | secrets, Is: mutable | sealed, Default: no},
+	{Type: ck.CKA_WRAP, On: secrets, Is: mutable | staysFalse | sealed, Default: no},
+	{Type: ck.CKA_WRAP, On: publics, Is: mutable | sealed, Default: no},
 	{Type: ck.CKA_UNWRAP, On: hidden, Is: mutable | sealed, Default: no},
 	{Type: ck.CKA_ENCAPSULATE, On: publics, Is: mutable | sealed, Default: no},
 	{Type: ck.CKA_DECAPSULATE, On: privates, Is: mutable | sealed, Default: no},

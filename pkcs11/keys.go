@@ -80,6 +80,7 @@ func (s *session) generated(class ck.ObjectClass, kind ck.KeyType, t ck.Template
 	if err != nil {
 		return nil, err
 	}
+	t = wrapsOnly(class, t)
 	return t.Set(ck.Ulong(ck.CKA_CLASS, class)), nil
 }
 
@@ -168,6 +169,8 @@ func mayWrap(wrapping, wanted *object) error {
 		return fmt.Errorf("%v: %w", wanted, ck.CKR_KEY_UNEXTRACTABLE)
 	case wanted.is(ck.CKA_WRAP_WITH_TRUSTED) && !wrapping.is(ck.CKA_TRUSTED):
 		return fmt.Errorf("%v leaves under trusted keys only: %w", wanted, ck.CKR_KEY_NOT_WRAPPABLE)
+	case wrapping.is(ck.CKA_DECRYPT) && wanted.is(ck.CKA_SENSITIVE):
+		return fmt.Errorf("%v would decrypt what it wrapped, %v is sensitive: %w", wrapping, wanted, ck.CKR_KEY_NOT_WRAPPABLE)
 	}
 	if t, ok := wrapping.Attributes.Get(ck.CKA_WRAP_TEMPLATE); ok && !wanted.matches(t.Sub) {
 		return fmt.Errorf("%v is not what %v may wrap: %w", wanted, wrapping, ck.CKR_KEY_HANDLE_INVALID)

@@ -34,6 +34,23 @@ var usual = []struct {
 
 var signers = []ck.KeyType{ck.CKK_RSA, ck.CKK_DSA, ck.CKK_EC, ck.CKK_EC_EDWARDS, ck.CKK_ML_DSA, ck.CKK_SLH_DSA, ck.CKK_IBM_PQC_DILITHIUM}
 
+// wrapsOnly keeps a key that is generated for wrapping from what a unit lets
+// generated keys do by default: one that decrypts may not wrap what is sensitive,
+// and one that encrypts brings in keys that somebody knows.
+func wrapsOnly(class ck.ObjectClass, t ck.Template) ck.Template {
+	wraps, _ := t.Bool(ck.CKA_WRAP, false)
+	unwraps, _ := t.Bool(ck.CKA_UNWRAP, false)
+	if classOf[class]&hidden == 0 || !wraps && !unwraps {
+		return t
+	}
+	for _, right := range []ck.AttributeType{ck.CKA_ENCRYPT, ck.CKA_DECRYPT} {
+		if r, _ := ruleFor(right, class, 0); r != nil && !t.Has(right) {
+			t = t.Set(ck.Bool(right, false))
+		}
+	}
+	return t
+}
+
 // withUsual adds the usual rights to a template that names none.
 func withUsual(class ck.ObjectClass, kind ck.KeyType, t ck.Template) ck.Template {
 	if slices.ContainsFunc(usage, t.Has) {

@@ -77,6 +77,9 @@ func (x *extension) changed(ctx context.Context, j job, o newObject, copying boo
 	if len(sealed) == 0 {
 		return n, nil
 	}
+	if j.caller.SOOf(j.token) {
+		ctx = unit.ByOfficer(ctx)
+	}
 	k, err := x.reseal(ctx, o.blob, sealed)
 	if err != nil {
 		return o, err

@@ -101,7 +101,7 @@ func (k *key) rsaValue(t ck.AttributeType) (ck.Attribute, error) {
 
 // SetAttributes changes Booleans, under the rules of PKCS#11 and EP11
 // (grep11-wire 13.3), and gives a new blob; the old one cannot be revoked.
-func (u *Unit) SetAttributes(_ context.Context, b unit.Blob, t ck.Template) (unit.Key, error) {
+func (u *Unit) SetAttributes(ctx context.Context, b unit.Blob, t ck.Template) (unit.Key, error) {
 	k, err := u.openKey(b)
 	if err != nil {
 		return unit.Key{}, err
@@ -117,9 +117,12 @@ func (u *Unit) SetAttributes(_ context.Context, b unit.Blob, t ck.Template) (uni
 	}
 	bits := k.bits
 	for _, a := range t {
-		if bits, err = k.change(bits, a); err != nil {
+		if bits, err = k.change(bits, a, unit.IsByOfficer(ctx)); err != nil {
 			return unit.Key{}, err
 		}
+	}
+	if bits.Has(unit.BitTrusted | unit.BitDecrypt) {
+		return unit.Key{}, fmt.Errorf("a trusted wrapping key that decrypts what it wrapped: %w", ck.CKR_TEMPLATE_INCONSISTENT)
 	}
 	changed := &key{class: k.class, typ: k.typ, bits: bits, gen: k.gen, allowed: k.allowed, value: k.value, spki: k.spki}
 	return u.answer(changed, nil)
@@ -136,7 +139,7 @@ var oneWay = map[unit.Bits]bool{
 }
 
 // change gives the bits with one attribute changed.
-func (k *key) change(bits unit.Bits, a ck.Attribute) (unit.Bits, error) {
+func (k *key) change(bits unit.Bits, a ck.Attribute, officer bool) (unit.Bits, error) {
 	if a.Type == ck.CKA_SENSITIVE && k.class != ck.CKO_PUBLIC_KEY {
 		on, err := a.Bool()
 		if err != nil || on != bits.Has(unit.BitInsensitive) {
@@ -157,7 +160,7 @@ func (k *key) change(bits unit.Bits, a ck.Attribute) (unit.Bits, error) {
 	}
 	way, limited := oneWay[bit]
 	switch {
-	case settable[k.class]&bit == 0, bit == unit.BitTrusted, bit == unit.BitAttrBound:
+	case settable[k.class]&bit == 0, bit == unit.BitTrusted && !officer, bit == unit.BitAttrBound:
 		return bits, readOnly(a.Type)
 	case limited && on != way, on && !limited && k.bits.Has(unit.BitRestrictable):
 		return bits, readOnly(a.Type)

@@ -2,6 +2,8 @@ package soft
 
 import (
 	"context"
+	"crypto/des"
+	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
 	"runtime"
@@ -87,10 +89,29 @@ func (w *wrapping) exports(k *key) error {
 	if k.bits.Has(unit.BitWrapWithTrusted) && !w.kek.bits.Has(unit.BitTrusted) {
 		return fmt.Errorf("the wrapping key is not TRUSTED: %w", ck.CKR_KEY_NOT_WRAPPABLE)
 	}
+	if err := w.strongFor(k); err != nil {
+		return err
+	}
 	if (k.bits|w.kek.bits)&unit.BitAttrBound != 0 {
 		return fmt.Errorf("attribute-bound keys take CKM_IBM_ATTRIBUTEBOUND_WRAP: %w", ck.CKR_KEY_NOT_WRAPPABLE)
 	}
 	return nil
+}
+
+// minKEK is the strength in bits that no wrapping key needs more of: what is
+// weaker can be searched for, and with it all that it wrapped.
+const minKEK = 112
+
+// strongFor refuses a known attack: to wrap a key under one that is easier to find.
+func (w *wrapping) strongFor(k *key) error {
+	_, kek, err := facts(w.kek)
+	if err != nil {
+		return err
+	}
+	if _, strength, err := facts(k); err != nil || kek >= minKEK || kek >= strength {
+		return err
+	}
+	return fmt.Errorf("a wrapping key of %d bits is too weak: %w", kek, ck.CKR_WRAPPING_KEY_SIZE_RANGE)
 }
 
 // fits: private keys need a mechanism that takes any length; RSA is too short
@@ -248,8 +269,23 @@ func (r *request) cut(k *key) error {
 	if err := checkSecretLen(k.typ, uint64(len(k.value))); err != nil {
 		return fmt.Errorf("%v: %w", err, ck.CKR_WRAPPED_KEY_INVALID)
 	}
-	if k.typ == ck.CKK_DES2 || k.typ == ck.CKK_DES3 {
-		oddParity(k.value)
+	if k.typ != ck.CKK_DES2 && k.typ != ck.CKK_DES3 {
+		return nil
+	}
+	oddParity(k.value)
+	return apart(k.value)
+}
+
+// apart refuses a known attack: to put a DES key together of parts of a wrapped
+// one, so that two of its keys undo each other and the third can be searched for.
+func apart(value ck.Secret) error {
+	const size = des.BlockSize
+	same := 0
+	for at := size; at < len(value); at += size {
+		same |= subtle.ConstantTimeCompare(value[at-size:at], value[at:at+size])
+	}
+	if same != 0 {
+		return fmt.Errorf("two neighbours of the DES keys are the same: %w", ck.CKR_WRAPPED_KEY_INVALID)
 	}
 	return nil
 }
