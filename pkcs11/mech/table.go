@@ -100,7 +100,7 @@ var (
 	dhSizes  = Bits(1024, 4096)
 	edSizes  = Bits(255, 448)
 	aesSizes = Bytes(16, 32)
-	macSizes = Bytes(1, 1<<16)
+	macSizes = Bytes(1, 16<<10)
 	// Of the public key, PKCS#11 v3.2 §6.67 and on.
 	mlkemSizes = Bytes(800, 1568)
 	mldsaSizes = Bytes(1312, 2592)
