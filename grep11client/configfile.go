@@ -21,6 +21,9 @@ type File struct {
 	// EdwardsPoints: "der" gives CKA_EC_POINT of Edwards keys in an OCTET STRING,
 	// "raw" without, empty as the interface version says.
 	EdwardsPoints string
+	// SyntheticCertificates shows private keys that have no certificate with one
+	// that is made up, for applications that see no keys otherwise.
+	SyntheticCertificates bool
 }
 
 // Log says where the library writes, and how much.
@@ -133,6 +136,7 @@ func (e *endpointText) UnmarshalTOML(v any) error {
 type fileText struct {
 	LocalPublicOps bool   `toml:"local_public_ops"`
 	EdwardsPoints  string `toml:"edwards_points"`
+	Synthetic      bool   `toml:"synthetic_certificates"`
 	Slot           []struct {
 		Token     string         `toml:"token"`
 		Endpoints []endpointText `toml:"endpoints"`
@@ -190,7 +194,7 @@ func parseConfig(path, text string) (*File, error) {
 			return nil, fail(-1, key.String(), errors.New("unknown key"))
 		}
 	}
-	f := &File{Path: path, Log: in.Log, EdwardsPoints: in.EdwardsPoints}
+	f := &File{Path: path, Log: in.Log, EdwardsPoints: in.EdwardsPoints, SyntheticCertificates: in.Synthetic}
 	if err := oneOf(in.EdwardsPoints, "", "raw", "der"); err != nil {
 		return nil, fail(-1, "edwards_points", err)
 	}

@@ -19,6 +19,7 @@ type settings struct {
 	slots      []grep11client.Config
 	log        logSettings
 	wrapPoints bool // Edwards points in an OCTET STRING
+	synthetic  bool // keys without a certificate are shown with one
 }
 
 // loadSettings finds and reads the configuration. Of a file that is wrong its
@@ -35,7 +36,8 @@ func loadSettings(reserved string, getenv func(string) string) (settings, error)
 	if err != nil {
 		return settings{file: path, log: logOfWrong(path)}, fmt.Errorf("%v: %w", err, ck.CKR_ARGUMENTS_BAD)
 	}
-	return settings{file: path, slots: f.Slots, log: logOf(f.Log), wrapPoints: f.EdwardsPoints == "der"}, nil
+	return settings{file: path, slots: f.Slots, log: logOf(f.Log), wrapPoints: f.EdwardsPoints == "der",
+		synthetic: f.SyntheticCertificates}, nil
 }
 
 // ours is the part of C_Initialize's text that is meant for us: config=PATH

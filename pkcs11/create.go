@@ -205,6 +205,10 @@ func (m *Module) DestroyObject(ctx context.Context, h ck.SessionHandle, o ck.Obj
 		if err := s.mayWrite(old.onToken(), old.is(ck.CKA_PRIVATE)); err != nil {
 			return err
 		}
+		if o&syntheticBit != 0 {
+			s.slot.objects.hidden.Store(o, nil)
+			return nil
+		}
 		if !old.onToken() {
 			s.slot.objects.session.remove(o)
 			return nil

@@ -40,6 +40,9 @@ func (m *Module) FindObjectsInit(ctx context.Context, h ck.SessionHandle, t ck.T
 		f.found = s.findSession(f)
 		if f.more {
 			f.found = append(f.found, findProfiles(f.match)...)
+			if err := s.findSynthetic(ctx, f); err != nil {
+				return err
+			}
 			if err := s.page(ctx, f); err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -26,6 +27,7 @@ import (
 type keystore struct {
 	stored  *lru.Cache[ck.ObjectHandle, *object]
 	session *table[ck.ObjectHandle, *object]
+	hidden  sync.Map // synthetic certificates that were destroyed
 }
 
 const (
@@ -46,6 +48,7 @@ func newKeystore() *keystore {
 func (k *keystore) clear() {
 	k.stored.Purge()
 	k.session.removeIf(func(*object) bool { return true })
+	k.hidden.Clear()
 }
 
 // forgetOwned ends a session's objects.
@@ -100,6 +103,9 @@ func (s *session) object(ctx context.Context, h ck.ObjectHandle, fresh bool) (*o
 
 func (s *session) lookup(ctx context.Context, h ck.ObjectHandle, fresh bool) (*object, error) {
 	store := s.slot.objects
+	if h&syntheticBit != 0 {
+		return s.synthetic(ctx, h)
+	}
 	if h&sessionObjectBit != 0 {
 		if o, ok := store.session.get(h); ok {
 			return o, nil

@@ -66,7 +66,7 @@ func (m *Module) connect(c settings) error {
 			return err
 		}
 		v := newService(client, conf.Token, ck.SlotID(i*apart))
-		v.localPublicOps, v.wrapPoints = conf.LocalPublicOps, c.wrapPoints
+		v.localPublicOps, v.wrapPoints, v.synthetic = conf.LocalPublicOps, c.wrapPoints, c.synthetic
 		m.services = append(m.services, v)
 	}
 	return nil

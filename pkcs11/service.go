@@ -22,6 +22,7 @@ type service struct {
 
 	localPublicOps bool // immutable; work that needs no HSM is done here
 	wrapPoints     bool // immutable; Edwards points in an OCTET STRING
+	synthetic      bool // immutable; keys without a certificate are shown with one
 
 	mu     sync.Mutex
 	slots  []*slot   // guarded by mu; in the order of ids; never empty
