@@ -3,6 +3,7 @@ package soft
 import (
 	"crypto"
 	"fmt"
+	"slices"
 	"strings"
 
 	"grep11/pkcs11/ck"
@@ -54,10 +55,7 @@ func (p *policy) permits(right unit.Bits, m mech.Mechanism, row *mech.Row, k *ke
 		return nil
 	}
 	if k.class == ck.CKO_PUBLIC_KEY {
-		if right != unit.BitWrap {
-			return nil
-		}
-		return p.needs(m.Type.String(), command.XCP_CPB_WRAP_ASYMM, command.XCP_CPB_NON_ATTRBOUND)
+		return p.permitsPublic(right, m, k)
 	}
 	points := []command.ControlPoint{uses[right].secret}
 	if k.class == ck.CKO_PRIVATE_KEY {
@@ -70,6 +68,25 @@ func (p *policy) permits(right unit.Bits, m mech.Mechanism, row *mech.Row, k *ke
 		return err
 	}
 	return p.strong(k)
+}
+
+// permitsPublic: what makes a key, or lets one out, is restricted.
+func (p *policy) permitsPublic(right unit.Bits, m mech.Mechanism, k *key) error {
+	switch right {
+	case unit.BitWrap:
+		return p.needs(m.Type.String(), command.XCP_CPB_WRAP_ASYMM, command.XCP_CPB_NON_ATTRBOUND)
+	case unit.BitDerive, unit.BitEncapsulate:
+		return p.needs(m.Type.String(), append([]command.ControlPoint{command.XCP_CPB_DERIVE}, byType[k.typ]...)...)
+	}
+	return nil
+}
+
+// lists tells whether a mechanism can be used with keys of any of its types.
+func (p *policy) lists(row *mech.Row) bool {
+	if p == nil || len(row.Keys) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(row.Keys, func(t ck.KeyType) bool { return p.needs(row.Type.String(), byType[t]...) == nil })
 }
 
 // byMechanism are the points of single mechanisms and groups of them.

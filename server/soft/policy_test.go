@@ -2,6 +2,7 @@ package soft
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"grep11/pkcs11/ck"
@@ -113,10 +114,43 @@ func TestSingleControlPoints(t *testing.T) {
 	kek := u.secret(ck.CKM_AES_KEY_GEN, ck.Ulong(ck.CKA_VALUE_LEN, 32), ck.Bool(ck.CKA_WRAP, true), ck.Bool(ck.CKA_UNWRAP, true))
 	target := u.secret(ck.CKM_AES_KEY_GEN, ck.Ulong(ck.CKA_VALUE_LEN, 32), ck.Bool(ck.CKA_EXTRACTABLE, true))
 	_, ec := u.pair(ck.CKM_EC_KEY_PAIR_GEN, ck.Bytes(ck.CKA_EC_PARAMS, oid(1, 2, 840, 10045, 3, 1, 7)))
+	_, bls := u.pair(ck.CKM_EC_KEY_PAIR_GEN, ck.Bytes(ck.CKA_EC_PARAMS, []byte(nameBLS)))
+	_, mldsa := u.pair(ck.CKM_ML_DSA_KEY_PAIR_GEN, ck.Ulong(ck.CKA_PARAMETER_SET, ck.CKP_ML_DSA_44))
+	kemPub, kemPriv := u.pair(ck.CKM_ML_KEM_KEY_PAIR_GEN, ck.Ulong(ck.CKA_PARAMETER_SET, ck.CKP_ML_KEM_512))
+	kem := func(key unit.Blob, p mech.Kyber) func() error {
+		return func() error {
+			p.KDF = ck.CKD_NULL
+			_, err := u.DeriveKey(t.Context(), mech.Mechanism{Type: ck.CKM_ML_KEM, Param: &p}, key, nil, nil)
+			return err
+		}
+	}
+	encapsulate := kem(kemPub, mech.Kyber{Mode: ck.CK_IBM_KEM_ENCAPSULATE})
+	decapsulate := kem(kemPriv, mech.Kyber{Mode: ck.CK_IBM_KEM_DECAPSULATE, CipherText: make([]byte, 768)})
 	for _, row := range []struct {
 		off command.ControlPoint
 		do  func() error
 	}{
+		{command.XCP_CPB_ALG_PQC, encapsulate},
+		{command.XCP_CPB_ALG_PQC, decapsulate},
+		{command.XCP_CPB_DERIVE, encapsulate},
+		{command.XCP_CPB_DERIVE, decapsulate},
+		{command.XCP_CPB_ALG_PQC, func() error {
+			_, err := u.Single(t.Context(), mech.OpSign, mech.Mechanism{Type: ck.CKM_ML_DSA}, mldsa, unit.Input{Data: make([]byte, 32)})
+			return err
+		}},
+		{command.XCP_CPB_ALG_PQC, func() error {
+			_, _, err := u.GenerateKeyPair(t.Context(), mech.Mechanism{Type: ck.CKM_IBM_KYBER}, ck.Template{ck.Bytes(ck.CKA_IBM_PQC_PARAMS, oid(1, 3, 6, 1, 4, 1, 2, 267, 5, 3, 3))}, nil)
+			return err
+		}},
+		{command.XCP_CPB_ALG_EC_PAIRING_FRIENDLY, func() error {
+			m := mech.Mechanism{Type: ck.CKM_IBM_ECDSA_OTHER, Param: &mech.ECSG{Type: mech.ECSGBLS}}
+			_, err := u.Single(t.Context(), mech.OpSign, m, bls, unit.Input{Data: make([]byte, 32)})
+			return err
+		}},
+		{command.XCP_CPB_ALG_EC_PAIRING_FRIENDLY, func() error {
+			_, _, err := u.GenerateKeyPair(t.Context(), mech.Mechanism{Type: ck.CKM_EC_KEY_PAIR_GEN}, ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, []byte(nameBLS))}, nil)
+			return err
+		}},
 		{command.XCP_CPB_ENCRYPT_SYMM, func() error {
 			_, err := u.Single(t.Context(), mech.OpEncrypt, mech.Mechanism{Type: ck.CKM_AES_ECB}, aes, unit.Input{Data: make([]byte, 16)})
 			return err
@@ -153,5 +187,31 @@ func TestSingleControlPoints(t *testing.T) {
 				t.Errorf("with it off: %v", err)
 			}
 		})
+	}
+}
+
+// TestThePolicysMechanisms: what is off for every type of key disappears from the list.
+func TestThePolicysMechanisms(t *testing.T) {
+	u, err := New(Config{Name: "a", MasterKey: make(ck.Secret, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := func(m ck.MechanismType) bool {
+		return slices.ContainsFunc(u.Mechanisms(), func(r *mech.Row) bool { return r.Type == m })
+	}
+	all := command.Profiles["compatible"]
+	for _, row := range []struct {
+		off        command.ControlPoint
+		gone, stay ck.MechanismType
+	}{
+		{command.XCP_CPB_ALG_PQC, ck.CKM_IBM_DILITHIUM, ck.CKM_RSA_PKCS},
+		{command.XCP_CPB_ALG_PQC, ck.CKM_ML_KEM, ck.CKM_ECDSA},
+		{command.XCP_CPB_ALG_DSA, ck.CKM_DSA_SHA1, ck.CKM_AES_CBC},
+		{command.XCP_CPB_ALG_EC_25519, ck.CKM_EDDSA, ck.CKM_ECDH1_DERIVE},
+	} {
+		u.policy.Store(newPolicy(all.Minus(command.SetOf(row.off))))
+		if listed(row.gone) || !listed(row.stay) {
+			t.Errorf("%v is off: %v is listed: %v, %v: %v", row.off, row.gone, listed(row.gone), row.stay, listed(row.stay))
+		}
 	}
 }

@@ -55,13 +55,13 @@ func New(c Config) (*Unit, error) {
 
 func (u *Unit) Name() string { return u.name }
 
-// Mechanisms are the rows that have an engine: all, but for those that a build
-// without libcrypto lacks.
+// Mechanisms are the rows that have an engine (all, but for those that a build
+// without libcrypto lacks) and some type of key that the policy allows.
 func (u *Unit) Mechanisms() []*mech.Row {
-	all := mech.All()
+	all, p := mech.All(), u.policy.Load()
 	rows := make([]*mech.Row, 0, len(all))
 	for i := range all {
-		if _, ok := engines[all[i].Type]; ok {
+		if _, ok := engines[all[i].Type]; ok && p.lists(&all[i]) {
 			rows = append(rows, &all[i])
 		}
 	}
