@@ -31,7 +31,7 @@ run again until it succeeded everywhere:
   grep11 unit mk commit --key alice.key --key bob.key
   grep11 unit mk activate --key alice.key
 
-Later, a new master key: mk rotate. What units answer is signed by their device
+Later, a new master key: mk rotate. CEREMONY.md explains each step. What units answer is signed by their device
 keys, which are pinned at the first contact; compare the serial numbers then.`,
 		Example: "  grep11 unit list\n  grep11 unit show --json\n  grep11 unit init --dry-run --admin alice.key.crt --signatures 1 --revocations 1",
 	}
