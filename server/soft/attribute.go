@@ -167,7 +167,11 @@ func (k *key) attributes() (ck.Template, error) {
 		t = append(t, ck.Bool(ck.CKA_SENSITIVE, !k.bits.Has(unit.BitInsensitive)))
 	}
 	if k.class == ck.CKO_SECRET_KEY {
-		return append(t, ck.Ulong(ck.CKA_VALUE_LEN, len(k.value)), ck.Bytes(ck.CKA_CHECK_VALUE, k.checkValue())), nil
+		t = append(t, ck.Ulong(ck.CKA_VALUE_LEN, k.size()))
+		if v := k.checkValue(); v != nil {
+			t = append(t, ck.Bytes(ck.CKA_CHECK_VALUE, v))
+		}
+		return t, nil
 	}
 	info, err := parseSPKI(k.spki)
 	if err != nil {
@@ -182,7 +186,11 @@ func (k *key) attributes() (ck.Template, error) {
 
 // checkValue is CKA_CHECK_VALUE: of a block cipher's key the start of an
 // encrypted zero block, of others that of a SHA-1 hash. PKCS#11 v3.2 §4.10.2.
+// Nil: the key is in a device that does not say it.
 func (k *key) checkValue() []byte {
+	if k.remote != nil {
+		return bytes.Clone(k.remote.check)
+	}
 	if block, err := blockCipher(k); err == nil {
 		out := make([]byte, block.BlockSize())
 		block.Encrypt(out, out)

@@ -33,7 +33,12 @@ func openBlock(k *key) (cipher.Block, error) {
 	return nil, fmt.Errorf("%v is no block cipher's key: %w", k.typ, ck.CKR_KEY_TYPE_INCONSISTENT)
 }
 
-func blockCipher(k *key) (cipher.Block, error) { return open(k, openBlock) }
+func blockCipher(k *key) (cipher.Block, error) {
+	if k.remote != nil {
+		return newRemoteBlock(k)
+	}
+	return open(k, openBlock)
+}
 
 // inOne runs a stream over whole data.
 func inOne(start func(*key, mech.Mechanism, mech.Op) (stream, error)) func(*key, mech.Mechanism, mech.Op, []byte) ([]byte, error) {
@@ -114,6 +119,14 @@ func (s *blockStream) run(b []byte) {
 }
 
 func (s *blockStream) runECB(b []byte) {
+	if many, ok := s.block.(*remoteBlock); ok {
+		op := mech.OpDecrypt
+		if s.encrypt {
+			op = mech.OpEncrypt
+		}
+		many.blocks(op, b, b)
+		return
+	}
 	f := s.block.Decrypt
 	if s.encrypt {
 		f = s.block.Encrypt

@@ -3,7 +3,6 @@ package soft
 import (
 	"context"
 	"fmt"
-	"runtime"
 
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
@@ -24,7 +23,7 @@ type derived struct {
 
 // DeriveKey derives a key.
 func (u *Unit) DeriveKey(_ context.Context, m mech.Mechanism, base unit.Blob, data []byte, t ck.Template) (unit.Key, error) {
-	e, row, err := engineOf(m)
+	e, row, err := u.engineOf(m)
 	if err != nil {
 		return unit.Key{}, err
 	}
@@ -36,7 +35,7 @@ func (u *Unit) DeriveKey(_ context.Context, m mech.Mechanism, base unit.Blob, da
 		if k, err = u.openKey(base); err != nil {
 			return unit.Key{}, err
 		}
-		defer runtime.KeepAlive(k)
+		defer k.release()
 		if err := u.may(k, e.rightToDerive(m), m, row); err != nil {
 			return unit.Key{}, err
 		}

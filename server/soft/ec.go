@@ -187,9 +187,12 @@ func openEC(k *key) (*ecOpened, error) {
 		return nil, fmt.Errorf("a key on %s with this mechanism: %w", info.curve.name, ck.CKR_KEY_TYPE_INCONSISTENT)
 	}
 	o := &ecOpened{info: info}
-	if k.value != nil {
+	switch {
+	case k.remote != nil:
+		o.priv = remoteEC{k.remote, info.curve}
+	case k.value != nil:
 		o.priv, err = info.curve.private(k.value, info.key)
-	} else {
+	default:
 		o.pub, err = info.curve.public(info.key)
 	}
 	return o, err

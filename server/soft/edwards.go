@@ -112,6 +112,8 @@ func openEdwards(k *key) (*edwards, error) {
 	}
 	e := &edwards{c: info.curve, pub: info.key}
 	switch {
+	case k.remote != nil:
+		e.priv = remoteEd{remote: k.remote}
 	case k.value == nil:
 	case e.c.name == "ed25519":
 		e.priv = ed25519.NewKeyFromSeed(k.value)
@@ -152,6 +154,8 @@ func signEdDSA(k *key, m mech.Mechanism, data []byte) ([]byte, error) {
 		return nil, err
 	}
 	switch priv := e.priv.(type) {
+	case remoteEd:
+		return priv.signPure(p, data)
 	case ed25519.PrivateKey:
 		o, data := options25519(p, data)
 		return priv.Sign(nil, data, o)

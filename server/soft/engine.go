@@ -65,16 +65,27 @@ func provide(e engine, types ...ck.MechanismType) {
 	}
 }
 
+// engine is what the unit does for a mechanism, nil for nothing.
+func (u *Unit) engine(t ck.MechanismType) *engine {
+	if u.dev == nil {
+		return engines[t]
+	}
+	if choose := deviceEngines[t]; choose != nil {
+		return choose(u)
+	}
+	return nil
+}
+
 // engineOf finds a mechanism's row and engine and checks its parameter.
 // Unlisted is CKR_MECHANISM_INVALID.
-func engineOf(m mech.Mechanism) (*engine, *mech.Row, error) {
+func (u *Unit) engineOf(m mech.Mechanism) (*engine, *mech.Row, error) {
 	row, err := mech.Lookup(m.Type)
 	if err != nil {
 		return nil, nil, err
 	}
-	e := engines[m.Type]
+	e := u.engine(m.Type)
 	if e == nil {
-		return nil, nil, invalidMechanism(m, "is not in this build")
+		return nil, nil, invalidMechanism(m, "is nothing this unit does")
 	}
 	return e, row, m.Check()
 }

@@ -162,7 +162,7 @@ func (g *group) pair(oid []byte, x *big.Int) (*pair, error) {
 		return nil, err
 	}
 	value := x.FillBytes(make([]byte, (g.order().BitLen()+7)/8))
-	return &pair{value, makeSPKI(oid, g.der, info.key)}, nil
+	return &pair{value: value, spki: makeSPKI(oid, g.der, info.key)}, nil
 }
 
 func generateField(f *family) func(mech.Mechanism, *request, *request) (*pair, error) {

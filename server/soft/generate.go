@@ -20,7 +20,7 @@ func init() {
 
 // GenerateKey makes a secret key.
 func (u *Unit) GenerateKey(ctx context.Context, m mech.Mechanism, t ck.Template) (unit.Key, error) {
-	e, _, err := engineOf(m)
+	e, _, err := u.engineOf(m)
 	if err != nil {
 		return unit.Key{}, err
 	}
@@ -61,6 +61,11 @@ func (u *Unit) answer(k *key, checkSum []byte) (unit.Key, error) {
 	if err := u.policy.Load().makes(k); err != nil {
 		return unit.Key{}, err
 	}
+	if u.dev != nil && k.value != nil {
+		if err := u.moveIn(k); err != nil {
+			return unit.Key{}, err
+		}
+	}
 	b, err := u.seal(k)
 	if err != nil {
 		return unit.Key{}, err
@@ -75,21 +80,33 @@ func secretOf(typ ck.KeyType, n int) *key {
 	return k
 }
 
-func generateAES(_ mech.Mechanism, r *request) (*key, error) {
-	if err := r.want(ck.CKK_AES); err != nil {
-		return nil, err
+// readAES and its like settle the type of a new key, and give its length.
+func readAES(r *request) (int, error) { return r.lenOf(ck.CKK_AES) }
+
+func (r *request) lenOf(types ...ck.KeyType) (int, error) {
+	if err := r.want(types...); err != nil {
+		return 0, err
 	}
 	n, err := r.ulong(ck.CKA_VALUE_LEN)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	if err := checkSecretLen(ck.CKK_AES, n); err != nil {
-		return nil, err
-	}
-	return secretOf(ck.CKK_AES, int(n)), nil
+	return int(n), checkSecretLen(r.typ, n)
 }
 
-// generateDES ignores VALUE_LEN, which examples set to anything (grep11-wire 8.3).
+func generateAES(_ mech.Mechanism, r *request) (*key, error) {
+	n, err := readAES(r)
+	if err != nil {
+		return nil, err
+	}
+	return secretOf(ck.CKK_AES, n), nil
+}
+
+// readDES ignores VALUE_LEN, which examples set to anything (grep11-wire 8.3).
+func readDES(typ ck.KeyType, n int) func(*request) (int, error) {
+	return func(r *request) (int, error) { return n, r.want(typ) }
+}
+
 func generateDES(typ ck.KeyType, n int) func(mech.Mechanism, *request) (*key, error) {
 	return func(_ mech.Mechanism, r *request) (*key, error) {
 		if err := r.want(typ); err != nil {
@@ -126,18 +143,14 @@ var hmacTypes = []ck.KeyType{ck.CKK_GENERIC_SECRET, ck.CKK_SHA_1_HMAC, ck.CKK_SH
 	ck.CKK_SHA384_HMAC, ck.CKK_SHA512_HMAC, ck.CKK_SHA512_224_HMAC, ck.CKK_SHA512_256_HMAC,
 	ck.CKK_SHA3_224_HMAC, ck.CKK_SHA3_256_HMAC, ck.CKK_SHA3_384_HMAC, ck.CKK_SHA3_512_HMAC, ck.CKK_HKDF}
 
+func readGeneric(r *request) (int, error) { return r.lenOf(hmacTypes...) }
+
 func generateGeneric(_ mech.Mechanism, r *request) (*key, error) {
-	if err := r.want(hmacTypes...); err != nil {
-		return nil, err
-	}
-	n, err := r.ulong(ck.CKA_VALUE_LEN)
+	n, err := readGeneric(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSecretLen(r.typ, n); err != nil {
-		return nil, err
-	}
-	return secretOf(r.typ, int(n)), nil
+	return secretOf(r.typ, n), nil
 }
 
 // maxGeneric bounds a generic secret, in bytes.

@@ -20,13 +20,14 @@ func init() {
 
 // pair is what an engine makes of a key pair.
 type pair struct {
-	value ck.Secret
-	spki  []byte
+	value  ck.Secret
+	remote *remote // in place of value, where the pair lives in a device
+	spki   []byte
 }
 
 // GenerateKeyPair makes a key pair.
 func (u *Unit) GenerateKeyPair(_ context.Context, m mech.Mechanism, pub, priv ck.Template) (_, _ unit.Key, err error) {
-	e, _, err := engineOf(m)
+	e, _, err := u.engineOf(m)
 	if err != nil {
 		return unit.Key{}, unit.Key{}, err
 	}
@@ -56,7 +57,7 @@ func (u *Unit) answerPair(m mech.Mechanism, p *pair, pub, priv *request) (pubKey
 	if err != nil {
 		return pubKey, privKey, err
 	}
-	k := &key{typ: info.family.typ, gen: m.Type, value: p.value, spki: p.spki}
+	k := &key{typ: info.family.typ, gen: m.Type, value: p.value, remote: p.remote, spki: p.spki}
 	if err := k.take(priv, info.family.private); err != nil {
 		return pubKey, privKey, err
 	}
@@ -76,25 +77,33 @@ func (u *Unit) answerPair(m mech.Mechanism, p *pair, pub, priv *request) (pubKey
 	return pubKey, privKey, err
 }
 
-func generateRSA(_ mech.Mechanism, pub, priv *request) (*pair, error) {
+// readRSA reads the size and the public exponent of a pair to make.
+func readRSA(pub, priv *request) (bits uint64, e *big.Int, err error) {
 	for _, r := range []*request{pub, priv} {
 		if err := r.want(ck.CKK_RSA); err != nil {
-			return nil, err
+			return 0, nil, err
 		}
 	}
-	bits, err := pub.ulong(ck.CKA_MODULUS_BITS)
-	if err != nil {
-		return nil, err
+	if bits, err = pub.ulong(ck.CKA_MODULUS_BITS); err != nil {
+		return 0, nil, err
 	}
 	if bits < minRSA || bits > maxRSA {
-		return nil, fmt.Errorf("RSA key of %d bits: %w", bits, ck.CKR_KEY_SIZE_RANGE)
+		return 0, nil, fmt.Errorf("RSA key of %d bits: %w", bits, ck.CKR_KEY_SIZE_RANGE)
 	}
-	e := new(big.Int).SetBytes(pub.Bytes(ck.CKA_PUBLIC_EXPONENT))
+	e = new(big.Int).SetBytes(pub.Bytes(ck.CKA_PUBLIC_EXPONENT))
 	if !pub.Has(ck.CKA_PUBLIC_EXPONENT) {
 		e.SetInt64(65537)
 	}
 	if e.Bit(0) == 0 || e.BitLen() < 2 || e.BitLen() > 64 {
-		return nil, fmt.Errorf("RSA exponent of %d bits: %w", e.BitLen(), ck.CKR_ATTRIBUTE_VALUE_INVALID)
+		return 0, nil, fmt.Errorf("RSA exponent of %d bits: %w", e.BitLen(), ck.CKR_ATTRIBUTE_VALUE_INVALID)
+	}
+	return bits, e, nil
+}
+
+func generateRSA(_ mech.Mechanism, pub, priv *request) (*pair, error) {
+	bits, e, err := readRSA(pub, priv)
+	if err != nil {
+		return nil, err
 	}
 	if !libcrypto.Available {
 		return goGenerateRSA(int(bits), e)
@@ -115,34 +124,43 @@ func generateRSA(_ mech.Mechanism, pub, priv *request) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pair{p.key, rsaSPKI(n.n, n.e)}, nil
+	return &pair{value: p.key, spki: rsaSPKI(n.n, n.e)}, nil
+}
+
+// readCurve reads which curve a pair is to be on.
+func readCurve(types []ck.KeyType, pub, priv *request) (*curve, error) {
+	params := pub.Bytes(ck.CKA_EC_PARAMS)
+	if params == nil {
+		params = priv.Bytes(ck.CKA_EC_PARAMS)
+	}
+	c, err := curveOf(params)
+	if err != nil {
+		return nil, err
+	}
+	// The product calls keys on every curve CKK_EC.
+	for _, r := range []*request{pub, priv} {
+		if err := r.want(c.kind.typ, ck.CKK_EC); err != nil {
+			return nil, err
+		}
+	}
+	if !hasType(types, c.kind.typ) {
+		return nil, fmt.Errorf("%s with this mechanism: %w", c.name, ck.CKR_CURVE_NOT_SUPPORTED)
+	}
+	return c, nil
 }
 
 // generateCurve makes pairs on the curves of some key types.
 func generateCurve(types ...ck.KeyType) func(mech.Mechanism, *request, *request) (*pair, error) {
 	return func(_ mech.Mechanism, pub, priv *request) (*pair, error) {
-		params := pub.Bytes(ck.CKA_EC_PARAMS)
-		if params == nil {
-			params = priv.Bytes(ck.CKA_EC_PARAMS)
-		}
-		c, err := curveOf(params)
+		c, err := readCurve(types, pub, priv)
 		if err != nil {
 			return nil, err
-		}
-		// The product calls keys on every curve CKK_EC.
-		for _, r := range []*request{pub, priv} {
-			if err := r.want(c.kind.typ, ck.CKK_EC); err != nil {
-				return nil, err
-			}
-		}
-		if !hasType(types, c.kind.typ) {
-			return nil, fmt.Errorf("%s with this mechanism: %w", c.name, ck.CKR_CURVE_NOT_SUPPORTED)
 		}
 		scalar, point, err := c.generate()
 		if err != nil {
 			return nil, err
 		}
-		return &pair{scalar, makeSPKI(oidEC, c.oid, point)}, nil
+		return &pair{value: scalar, spki: makeSPKI(oidEC, c.oid, point)}, nil
 	}
 }
 
@@ -187,6 +205,6 @@ func goGenerateRSA(bits int, e *big.Int) (*pair, error) {
 		}
 		k := rsaNumbers{n: n, e: e, d: d, p: p, q: q, dp: new(big.Int).Mod(d, p1), dq: new(big.Int).Mod(d, q1),
 			qinv: new(big.Int).ModInverse(q, p)}
-		return &pair{k.der(), rsaSPKI(n, e)}, nil
+		return &pair{value: k.der(), spki: rsaSPKI(n, e)}, nil
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -25,13 +26,49 @@ type key struct {
 	// value is the secret: a secret key's bytes, an RSA key's RSAPrivateKey
 	// (RFC 8017), the scalar, seed or x of others. Nil for public keys.
 	value ck.Secret
+	// remote stands for value where the key lives in a device.
+	remote *remote
 	// spki is the public key of a private or public key, in the blob's form
 	// (grep11-wire 10.3).
 	spki []byte
 
+	refs   atomic.Int32 // of the cache and of calls; used for remote keys only
 	once   sync.Once
 	opened any // made of value or spki by the family's own code, under once
 	err    error
+}
+
+// retain takes a reference for a call; false: the key was given up meanwhile.
+func (k *key) retain() bool {
+	for {
+		n := k.refs.Load()
+		if n == 0 {
+			return false
+		}
+		if k.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// release ends a call's or the cache's use of a key: the last one takes a key's
+// object out of its device. A key in memory lives until here (runtime.KeepAlive).
+func (k *key) release() {
+	if k == nil {
+		return
+	}
+	if k.refs.Add(-1) == 0 && k.remote != nil {
+		k.remote.drop()
+	}
+	runtime.KeepAlive(k)
+}
+
+// size is the length of a secret key, in bytes.
+func (k *key) size() int {
+	if k.remote != nil {
+		return k.remote.size
+	}
+	return len(k.value)
 }
 
 // wipeLater overwrites the secret when nobody holds the key any more.
@@ -57,6 +94,13 @@ const keyFormat = 1
 func (k *key) marshal() ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 64+len(k.value)+len(k.spki)))
 	b.AddUint8(keyFormat)
+	k.marshalFacts(b)
+	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.value) })
+	return b.Bytes()
+}
+
+// marshalFacts writes what is sealed beside the value.
+func (k *key) marshalFacts(b *cryptobyte.Builder) {
 	b.AddUint32(uint32(k.class))
 	b.AddUint32(uint32(k.typ))
 	b.AddUint32(uint32(k.gen))
@@ -66,22 +110,36 @@ func (k *key) marshal() ([]byte, error) {
 		}
 	})
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.spki) })
-	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.value) })
-	return b.Bytes()
 }
+
+var errSealedFormat = fmt.Errorf("sealed key has another format: %w", ck.CKR_IBM_BLOB_ERROR)
 
 func unmarshalKey(bits unit.Bits, sealed []byte) (*key, error) {
 	s := cryptobyte.String(sealed)
 	var format uint8
-	var class, typ, gen uint32
-	var allowed, spki, value cryptobyte.String
-	if !s.ReadUint8(&format) || format != keyFormat || !s.ReadUint32(&class) || !s.ReadUint32(&typ) || !s.ReadUint32(&gen) ||
-		!s.ReadUint16LengthPrefixed(&allowed) || !s.ReadUint16LengthPrefixed(&spki) ||
-		!s.ReadUint24LengthPrefixed(&value) || !s.Empty() {
-		return nil, fmt.Errorf("sealed key has another format: %w", ck.CKR_IBM_BLOB_ERROR)
+	if !s.ReadUint8(&format) || format != keyFormat {
+		return nil, errSealedFormat
 	}
-	k := &key{class: ck.ObjectClass(class), typ: ck.KeyType(typ), gen: genOf(gen), bits: bits,
-		value: ck.Secret(value), spki: spki}
+	k, err := unmarshalFacts(bits, &s)
+	if err != nil {
+		return nil, err
+	}
+	var value cryptobyte.String
+	if !s.ReadUint24LengthPrefixed(&value) || !s.Empty() {
+		return nil, errSealedFormat
+	}
+	k.value = ck.Secret(value)
+	return k, nil
+}
+
+func unmarshalFacts(bits unit.Bits, s *cryptobyte.String) (*key, error) {
+	var class, typ, gen uint32
+	var allowed, spki cryptobyte.String
+	if !s.ReadUint32(&class) || !s.ReadUint32(&typ) || !s.ReadUint32(&gen) ||
+		!s.ReadUint16LengthPrefixed(&allowed) || !s.ReadUint16LengthPrefixed(&spki) {
+		return nil, errSealedFormat
+	}
+	k := &key{class: ck.ObjectClass(class), typ: ck.KeyType(typ), gen: genOf(gen), bits: bits, spki: spki}
 	for !allowed.Empty() {
 		var m uint32
 		if !allowed.ReadUint32(&m) {
@@ -112,6 +170,13 @@ func sealUnder(wk *unit.WrappingKey, k *key) (unit.Blob, error) {
 	if k.class == ck.CKO_PUBLIC_KEY {
 		return wk.SealPublic(unit.Public{SPKI: k.spki, Bits: k.bits, Gen: k.gen, Allowed: k.allowed})
 	}
+	if k.remote != nil {
+		b, err := k.marshalRemote()
+		if err != nil {
+			return nil, err
+		}
+		return wk.SealKey(k.bits, b)
+	}
 	b, err := k.marshal()
 	if err != nil {
 		return nil, fmt.Errorf("key too large: %w", ck.CKR_KEY_SIZE_RANGE)
@@ -120,7 +185,7 @@ func sealUnder(wk *unit.WrappingKey, k *key) (unit.Blob, error) {
 	return wk.SealKey(k.bits, b)
 }
 
-// openKey opens a blob, or finds it opened.
+// openKey opens a blob, or finds it opened. The caller releases the key.
 func (u *Unit) openKey(b unit.Blob) (*key, error) {
 	if len(b) == 0 {
 		return nil, fmt.Errorf("no key: %w", ck.CKR_KEY_HANDLE_INVALID)
@@ -132,8 +197,8 @@ func (u *Unit) openKey(b unit.Blob) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	u.keys.add(b, k)
-	return k, nil
+	k.refs.Store(1) // the caller's
+	return u.keys.add(b, k), nil
 }
 
 func (u *Unit) openBlob(b unit.Blob) (*key, error) {
@@ -155,6 +220,9 @@ func (u *Unit) openBlob(b unit.Blob) (*key, error) {
 	bits, sealed, err := wk.OpenKey(b)
 	if err != nil {
 		return nil, err
+	}
+	if u.dev != nil {
+		return u.unmarshalRemote(bits, sealed)
 	}
 	k, err := unmarshalKey(bits, sealed)
 	if err != nil {

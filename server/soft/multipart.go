@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -31,7 +30,7 @@ func (u *Unit) Init(_ context.Context, op mech.Op, m mech.Mechanism, blob unit.B
 	if err != nil {
 		return nil, err
 	}
-	defer runtime.KeepAlive(o.key)
+	defer o.key.release()
 	p := &part{operation: o}
 	if err := p.start(); err != nil {
 		return nil, err
@@ -142,11 +141,13 @@ func (u *Unit) parse(op mech.Op, sealed []byte) (*part, error) {
 		return nil, err
 	}
 	p := &part{operation: o, begun: len(s) > 0}
-	if err := p.start(); err != nil {
-		return nil, err
+	err = p.start()
+	if err == nil && p.begun && (p.run == nil || p.run.UnmarshalBinary(s) != nil) {
+		err = errState
 	}
-	if p.begun && (p.run == nil || p.run.UnmarshalBinary(s) != nil) {
-		return nil, errState
+	if err != nil {
+		o.key.release()
+		return nil, err
 	}
 	return p, nil
 }
@@ -203,7 +204,7 @@ func (u *Unit) Update(_ context.Context, op mech.Op, s unit.State, data []byte) 
 	if err != nil {
 		return nil, nil, err
 	}
-	defer runtime.KeepAlive(p.key)
+	defer p.key.release()
 	out, err := p.update(data)
 	if err != nil {
 		return nil, nil, err
@@ -234,17 +235,31 @@ func (u *Unit) DigestKey(_ context.Context, s unit.State, blob unit.Blob) (unit.
 	if err != nil {
 		return nil, err
 	}
-	defer runtime.KeepAlive(k)
+	defer k.release()
 	if k.class != ck.CKO_SECRET_KEY {
 		return nil, fmt.Errorf("%v has no value to digest: %w", k.class, ck.CKR_KEY_INDIGESTIBLE)
 	}
 	if k.bits.Has(unit.BitAttrBound) && !k.bits.Has(unit.BitUseAsData) {
 		return nil, fmt.Errorf("attribute-bound key is not for use as data: %w", ck.CKR_KEY_INDIGESTIBLE)
 	}
-	if _, err := p.update(k.value); err != nil {
+	value, err := u.digestible(k)
+	if err != nil {
+		return nil, err
+	}
+	defer value.Wipe()
+	if _, err := p.update(value); err != nil {
 		return nil, err
 	}
 	return u.save(p)
+}
+
+// digestible is a key's value to be hashed. One in a device that may not be read
+// stays there.
+func (u *Unit) digestible(k *key) (ck.Secret, error) {
+	if k.remote != nil && !u.inMemory && !k.readable() {
+		return nil, fmt.Errorf("the HSM does not give its value: %w", ck.CKR_KEY_INDIGESTIBLE)
+	}
+	return k.secret(u)
 }
 
 // Finish ends an operation.
@@ -253,7 +268,7 @@ func (u *Unit) Finish(_ context.Context, op mech.Op, s unit.State, in unit.Input
 	if err != nil {
 		return nil, err
 	}
-	defer runtime.KeepAlive(p.key)
+	defer p.key.release()
 	if whole {
 		if p.begun {
 			return nil, fmt.Errorf("one-part call after an update: %w", ck.CKR_OPERATION_ACTIVE)

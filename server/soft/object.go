@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 
 	"grep11/pkcs11/ck"
@@ -18,7 +17,7 @@ func (u *Unit) Attributes(_ context.Context, b unit.Blob, types []ck.AttributeTy
 	if err != nil {
 		return nil, err
 	}
-	defer runtime.KeepAlive(k)
+	defer k.release()
 	all, err := k.attributes()
 	if err != nil || len(types) == 0 {
 		return all, err
@@ -44,7 +43,7 @@ func (u *Unit) attribute(k *key, b unit.Blob, all ck.Template, t ck.AttributeTyp
 		return u.macedPublic(k)
 	}
 	if slices.Contains(sensitiveTypes, t) && k.class != ck.CKO_PUBLIC_KEY {
-		return k.secretValue(t)
+		return u.secretValue(k, t)
 	}
 	return ck.Attribute{}, fmt.Errorf("%v: %w", t, ck.CKR_ATTRIBUTE_TYPE_INVALID)
 }
@@ -61,24 +60,32 @@ func (u *Unit) macedPublic(k *key) (ck.Attribute, error) {
 }
 
 // secretValue reads the value of a key that is not sensitive.
-func (k *key) secretValue(t ck.AttributeType) (ck.Attribute, error) {
-	if !k.bits.Has(unit.BitInsensitive) || !k.bits.Has(unit.BitExtractable) {
+func (u *Unit) secretValue(k *key, t ck.AttributeType) (ck.Attribute, error) {
+	if !k.readable() {
 		return ck.Attribute{}, fmt.Errorf("%v: %w", t, ck.CKR_ATTRIBUTE_SENSITIVE)
-	}
-	if k.typ == ck.CKK_RSA {
-		return k.rsaValue(t)
 	}
 	if pqcFamilies[k.typ] != nil {
 		return pqcSecret(k, t)
 	}
-	if t != ck.CKA_VALUE {
+	if k.typ != ck.CKK_RSA && t != ck.CKA_VALUE {
 		return ck.Attribute{}, fmt.Errorf("%v: %w", t, ck.CKR_ATTRIBUTE_TYPE_INVALID)
 	}
-	return ck.Bytes(t, slices.Clone(k.value)), nil
+	value, err := k.secret(u)
+	if err != nil {
+		return ck.Attribute{}, err
+	}
+	if k.typ == ck.CKK_RSA {
+		defer value.Wipe()
+		return rsaValue(value, t)
+	}
+	return ck.Bytes(t, value), nil
 }
 
-func (k *key) rsaValue(t ck.AttributeType) (ck.Attribute, error) {
-	r, err := readRSANumbers(k.value)
+// readable: the value is one that callers may have.
+func (k *key) readable() bool { return k.bits.Has(unit.BitInsensitive | unit.BitExtractable) }
+
+func rsaValue(der ck.Secret, t ck.AttributeType) (ck.Attribute, error) {
+	r, err := readRSANumbers(der)
 	if err != nil {
 		return ck.Attribute{}, err
 	}
@@ -106,7 +113,7 @@ func (u *Unit) SetAttributes(ctx context.Context, b unit.Blob, t ck.Template) (u
 	if err != nil {
 		return unit.Key{}, err
 	}
-	defer runtime.KeepAlive(k)
+	defer k.release()
 	if !k.bits.Has(unit.BitModifiable) || k.bits.Has(unit.BitNeverModifiable) {
 		return unit.Key{}, fmt.Errorf("MODIFIABLE is false: %w", ck.CKR_ACTION_PROHIBITED)
 	}
@@ -124,7 +131,7 @@ func (u *Unit) SetAttributes(ctx context.Context, b unit.Blob, t ck.Template) (u
 	if bits.Has(unit.BitTrusted | unit.BitDecrypt) {
 		return unit.Key{}, fmt.Errorf("a trusted wrapping key that decrypts what it wrapped: %w", ck.CKR_TEMPLATE_INCONSISTENT)
 	}
-	changed := &key{class: k.class, typ: k.typ, bits: bits, gen: k.gen, allowed: k.allowed, value: k.value, spki: k.spki}
+	changed := &key{class: k.class, typ: k.typ, bits: bits, gen: k.gen, allowed: k.allowed, value: k.value, remote: k.remote.copy(), spki: k.spki}
 	return u.answer(changed, nil)
 }
 
@@ -182,6 +189,6 @@ func (u *Unit) Rewrap(_ context.Context, b unit.Blob) (unit.Blob, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer runtime.KeepAlive(k)
+	defer k.release()
 	return sealUnder(next, k)
 }

@@ -3,7 +3,6 @@ package soft
 import (
 	"context"
 	"fmt"
-	"runtime"
 
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
@@ -23,7 +22,7 @@ var rights = [...]unit.Bits{
 }
 
 // operation is one that may run: mechanism and key were checked against each
-// other. Whoever holds one keeps its key until the end (runtime.KeepAlive).
+// other. Whoever holds one keeps its key until the end (release).
 type operation struct {
 	op   mech.Op
 	mech mech.Mechanism
@@ -34,7 +33,7 @@ type operation struct {
 }
 
 func (u *Unit) begin(op mech.Op, m mech.Mechanism, blob unit.Blob) (*operation, error) {
-	e, row, err := engineOf(m)
+	e, row, err := u.engineOf(m)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +47,11 @@ func (u *Unit) begin(op mech.Op, m mech.Mechanism, blob unit.Blob) (*operation, 
 	if o.key, err = u.operationKey(op, m, blob); err != nil {
 		return nil, err
 	}
-	return o, u.may(o.key, rights[op], m, row)
+	if err := u.may(o.key, rights[op], m, row); err != nil {
+		o.key.release()
+		return nil, err
+	}
+	return o, nil
 }
 
 // operationKey also takes a plain SPKI to verify with (grep11-wire 11.5).
@@ -101,7 +104,7 @@ func (u *Unit) Single(_ context.Context, op mech.Op, m mech.Mechanism, blob unit
 	if err != nil {
 		return nil, err
 	}
-	defer runtime.KeepAlive(o.key)
+	defer o.key.release()
 	return o.whole(in)
 }
 
@@ -162,7 +165,7 @@ func (u *Unit) Reencrypt(ctx context.Context, dec mech.Mechanism, decKey unit.Bl
 	if err != nil {
 		return nil, err
 	}
-	defer runtime.KeepAlive(to.key)
+	defer to.key.release()
 	plain, err := u.Single(ctx, mech.OpDecrypt, dec, decKey, unit.Input{Data: data})
 	if err != nil {
 		return nil, err

@@ -104,7 +104,7 @@ func byMechanism(right unit.Bits, m mech.Mechanism, row *mech.Row, k *key) []com
 		return []command.ControlPoint{command.XCP_CPB_ECDSA_OTHER}
 	case right == unit.BitSign && row.Hash == crypto.SHA1 && k.class == ck.CKO_PRIVATE_KEY:
 		return []command.ControlPoint{command.XCP_CPB_ALG_NFIPS2011} // SP 800-131A §3
-	case right == unit.BitSign && k.class == ck.CKO_SECRET_KEY && row.Hash != 0 && 2*len(k.value) < row.Hash.Size():
+	case right == unit.BitSign && k.class == ck.CKO_SECRET_KEY && row.Hash != 0 && 2*k.size() < row.Hash.Size():
 		return []command.ControlPoint{command.XCP_CPB_KEYSZ_HMAC_ANY}
 	}
 	return nil
@@ -180,7 +180,7 @@ func facts(k *key) (points []command.ControlPoint, strength int, err error) {
 		if s, ok := secretStrength[k.typ]; ok {
 			return points, s, nil
 		}
-		return points, 8 * len(k.value), nil
+		return points, 8 * k.size(), nil
 	}
 	info, err := parseSPKI(k.spki)
 	if err != nil {

@@ -108,7 +108,7 @@ func makePQC(s *mech.ParameterSet, value ck.Secret) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pair{value, makeSPKI(s.OID, nil, public)}, nil
+	return &pair{value: value, spki: makeSPKI(s.OID, nil, public)}, nil
 }
 
 // generatePQC makes pairs of some key types from fresh seeds.

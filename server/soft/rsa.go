@@ -39,6 +39,7 @@ type rsaKey struct {
 	size int // bytes of n
 	lib  *libcrypto.Key
 	priv *rsa.PrivateKey // without lib
+	away *remote         // in a device; nil: here
 }
 
 func parseRSAPublic(info *publicInfo) (*rsaKey, error) {
@@ -148,6 +149,7 @@ func openRSA(k *key) (*rsaKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.away = k.remote
 	switch {
 	case libcrypto.Available && k.value != nil:
 		var der []byte

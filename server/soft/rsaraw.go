@@ -28,6 +28,9 @@ func (r *rsaKey) private(in []byte) ([]byte, error) {
 	if new(big.Int).SetBytes(in).Cmp(r.n) >= 0 {
 		return nil, errInput
 	}
+	if r.away != nil {
+		return r.away.bareRSA(in)
+	}
 	if r.lib == nil {
 		return r.blinded(in)
 	}

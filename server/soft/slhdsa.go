@@ -78,7 +78,7 @@ func generateSLH(s *mech.ParameterSet) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pair{value, makeSPKI(s.OID, nil, public)}, nil
+	return &pair{value: value, spki: makeSPKI(s.OID, nil, public)}, nil
 }
 
 func slhFromPKCS8(p *privateInfo) (ck.Secret, []byte, error) {

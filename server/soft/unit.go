@@ -39,6 +39,8 @@ type Unit struct {
 	domain   *admin.Domain // nil: a unit in memory
 	auditLog *admin.Log    // of the domain
 	policy   atomic.Pointer[policy]
+	dev      Device // nil: keys are in memory
+	inMemory bool   // keys may pass it for what the device cannot do
 	registers
 }
 
@@ -61,8 +63,11 @@ func (u *Unit) Mechanisms() []*mech.Row {
 	all, p := mech.All(), u.policy.Load()
 	rows := make([]*mech.Row, 0, len(all))
 	for i := range all {
-		if _, ok := engines[all[i].Type]; ok && p.lists(&all[i]) {
-			rows = append(rows, &all[i])
+		if u.engine(all[i].Type) == nil || !p.lists(&all[i]) {
+			continue
+		}
+		if row := u.offered(&all[i]); row != nil {
+			rows = append(rows, row)
 		}
 	}
 	return rows

@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
-	"runtime"
 
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
@@ -15,22 +14,33 @@ import (
 
 // WrapKey exports a key, encrypted.
 func (u *Unit) WrapKey(_ context.Context, m mech.Mechanism, blob, kek, mac unit.Blob) ([]byte, error) {
-	if e := engines[m.Type]; e != nil && e.wrap != nil {
+	if e := u.engine(m.Type); e != nil && e.wrap != nil {
 		return e.wrap(u, m, blob, kek, mac)
 	}
 	w, err := u.wrapping(m, kek, unit.BitWrap, ck.CKF_WRAP)
 	if err != nil {
 		return nil, err
 	}
-	defer runtime.KeepAlive(w.kek)
+	defer w.kek.release()
 	k, err := u.openKey(blob)
 	if err != nil {
 		return nil, err
 	}
-	defer runtime.KeepAlive(k)
+	defer k.release()
 	if err := w.exports(k); err != nil {
 		return nil, err
 	}
+	if err := w.fits(k.class); err != nil {
+		return nil, err
+	}
+	if k.remote != nil {
+		return u.exportRemote(w, k)
+	}
+	return w.export(k)
+}
+
+// export encrypts a key whose value is in memory.
+func (w *wrapping) export(k *key) ([]byte, error) {
 	clearText, err := k.exported()
 	if err != nil {
 		return nil, err
@@ -38,10 +48,7 @@ func (u *Unit) WrapKey(_ context.Context, m mech.Mechanism, blob, kek, mac unit.
 	if k.class == ck.CKO_PRIVATE_KEY {
 		defer clear(clearText)
 	}
-	if err := w.fits(k.class); err != nil {
-		return nil, err
-	}
-	out, err := w.crypt(w.kek, m, mech.OpEncrypt, clearText)
+	out, err := w.crypt(w.kek, w.mech, mech.OpEncrypt, clearText)
 	if ck.RVOf(err) == ck.CKR_DATA_LEN_RANGE {
 		return nil, fmt.Errorf("%v: %w", err, ck.CKR_KEY_SIZE_RANGE)
 	}
@@ -57,7 +64,7 @@ type wrapping struct {
 }
 
 func (u *Unit) wrapping(m mech.Mechanism, kek unit.Blob, right unit.Bits, use ck.Flags) (*wrapping, error) {
-	e, row, err := engineOf(m)
+	e, row, err := u.engineOf(m)
 	if err != nil {
 		return nil, err
 	}
@@ -72,10 +79,15 @@ func (u *Unit) wrapping(m mech.Mechanism, kek unit.Blob, right unit.Bits, use ck
 	if err != nil {
 		return nil, err
 	}
-	if !row.Allows(k.typ) {
-		return nil, fmt.Errorf("%v with a key of type %v: %w", m.Type, k.typ, ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT)
+	err = fmt.Errorf("%v with a key of type %v: %w", m.Type, k.typ, ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT)
+	if row.Allows(k.typ) {
+		err = u.may(k, right, m, row)
 	}
-	return &wrapping{k, m, row, crypt}, u.may(k, right, m, row)
+	if err != nil {
+		k.release()
+		return nil, err
+	}
+	return &wrapping{k, m, row, crypt}, nil
 }
 
 // exports tells whether a key may leave under this one.
@@ -137,14 +149,14 @@ func (k *key) exported() ([]byte, error) {
 
 // UnwrapKey imports a key.
 func (u *Unit) UnwrapKey(_ context.Context, m mech.Mechanism, wrapped []byte, kek, mac unit.Blob, t ck.Template) (unit.Key, error) {
-	if e := engines[m.Type]; e != nil && e.unwrap != nil {
+	if e := u.engine(m.Type); e != nil && e.unwrap != nil {
 		return e.unwrap(u, m, wrapped, kek, mac, t)
 	}
 	w, err := u.wrapping(m, kek, unit.BitUnwrap, ck.CKF_UNWRAP)
 	if err != nil {
 		return unit.Key{}, err
 	}
-	defer runtime.KeepAlive(w.kek)
+	defer w.kek.release()
 	r, err := readUnwrap(t)
 	if err != nil {
 		return unit.Key{}, err
@@ -157,6 +169,9 @@ func (u *Unit) UnwrapKey(_ context.Context, m mech.Mechanism, wrapped []byte, ke
 	}
 	if err := w.mayShow(r); err != nil {
 		return unit.Key{}, err
+	}
+	if u.dev != nil {
+		return u.importRemote(w, r, wrapped)
 	}
 	plain, err := w.decrypt(wrapped, r)
 	if err != nil {
@@ -293,7 +308,7 @@ func apart(value ck.Secret) error {
 // checkSum of an unwrapped or derived secret: check value and length in bits
 // (grep11-wire 10.4).
 func (k *key) checkSum() []byte {
-	return binary.BigEndian.AppendUint32(k.checkValue(), uint32(8*len(k.value)))
+	return binary.BigEndian.AppendUint32(k.checkValue(), uint32(8*k.size()))
 }
 
 func (u *Unit) importedPrivate(r *request, plain []byte) (unit.Key, error) {
@@ -301,10 +316,22 @@ func (u *Unit) importedPrivate(r *request, plain []byte) (unit.Key, error) {
 	if err != nil {
 		return unit.Key{}, err
 	}
-	if err := r.want(info.family.typ, ck.CKK_EC); err != nil || r.typ == ck.CKK_EC && info.curve == nil {
-		return unit.Key{}, fmt.Errorf("template says %v, the key is %v: %w", r.typ, info.family.typ, ck.CKR_TEMPLATE_INCONSISTENT)
+	if err := r.wantPrivate(info); err != nil {
+		return unit.Key{}, err
 	}
-	k := &key{typ: info.family.typ, gen: notGenerated, value: value, spki: info.spki}
+	return u.answerPrivate(r, info, &key{typ: info.family.typ, gen: notGenerated, value: value, spki: info.spki})
+}
+
+// wantPrivate compares a template with the key that was unwrapped.
+func (r *request) wantPrivate(info *publicInfo) error {
+	if err := r.want(info.family.typ, ck.CKK_EC); err != nil || r.typ == ck.CKK_EC && info.curve == nil {
+		return fmt.Errorf("template says %v, the key is %v: %w", r.typ, info.family.typ, ck.CKR_TEMPLATE_INCONSISTENT)
+	}
+	return nil
+}
+
+// answerPrivate gives an unwrapped private key.
+func (u *Unit) answerPrivate(r *request, info *publicInfo, k *key) (unit.Key, error) {
 	if err := k.take(r, 0); err != nil {
 		return unit.Key{}, err
 	}
@@ -321,7 +348,7 @@ func (u *Unit) importedPrivate(r *request, plain []byte) (unit.Key, error) {
 
 // transport makes a public blob of a plain SPKI; there is no KEK.
 func transport(u *Unit, m mech.Mechanism, spki []byte, _, _ unit.Blob, t ck.Template) (unit.Key, error) {
-	if _, _, err := engineOf(m); err != nil {
+	if _, _, err := u.engineOf(m); err != nil {
 		return unit.Key{}, err
 	}
 	r, err := readRequest(t, ck.CKO_PUBLIC_KEY)

@@ -29,16 +29,22 @@ func NewWrappingKey(master ck.Secret) (*WrappingKey, error) {
 	if len(master) != LenWrappingKey {
 		return nil, fmt.Errorf("master key of %d bytes instead of %d: %w", len(master), LenWrappingKey, ck.CKR_ARGUMENTS_BAD)
 	}
-	w := &WrappingKey{pattern: Pattern(master)}
+	return WrappingKeyOf(Pattern(master), master)
+}
+
+// WrappingKeyOf prepares the wrapping key of a unit whose master key is inside an
+// HSM: secret is what that derives for the seals outside, 32 bytes.
+func WrappingKeyOf(pattern [sha256.Size]byte, secret ck.Secret) (*WrappingKey, error) {
+	w := &WrappingKey{pattern: pattern}
 	var err error
-	if w.keys, err = newXAES(subkey(master, "key blobs")); err != nil {
+	if w.keys, err = newXAES(subkey(secret, "key blobs")); err != nil {
 		return nil, err
 	}
-	if w.states, err = newXAES(subkey(master, "states")); err != nil {
+	if w.states, err = newXAES(subkey(secret, "states")); err != nil {
 		return nil, err
 	}
-	w.publicMAC = subkey(master, "public keys")
-	w.dataSecret = subkey(master, "unit data")
+	w.publicMAC = subkey(secret, "public keys")
+	w.dataSecret = subkey(secret, "unit data")
 	return w, nil
 }
 
