@@ -101,6 +101,13 @@ func (c *Config) checkUnits() error {
 			return fmt.Errorf("unit %q: key name occurs twice", u.Name)
 		case unitKinds[u.Kind] == nil:
 			return fmt.Errorf("unit %q: key kind: %q is unknown", u.Name, u.Kind)
+		case u.Kind != c.Units[0].Kind:
+			return fmt.Errorf("unit %q: key kind: unit %q is of kind %q: a service has either emulated units or units on HSMs, "+
+				"for neither kind opens the other's key blobs", u.Name, c.Units[0].Name, c.Units[0].Kind)
+		case u.Kind == "pkcs11":
+			if err := u.HSM.check(); err != nil {
+				return fmt.Errorf("unit %q: %w", u.Name, err)
+			}
 		}
 		seen[u.Name] = true
 	}

@@ -99,7 +99,7 @@ type Metrics struct {
 type UnitConfig struct {
 	Name string `toml:"name"`
 	Zone string `toml:"zone"`
-	Kind string `toml:"kind"` // soft
+	Kind string `toml:"kind"` // soft or pkcs11
 	// State is the unit's folder; one of the two files holds the secret that
 	// seals its master key there.
 	State          string `toml:"state"`
@@ -107,6 +107,7 @@ type UnitConfig struct {
 	PassphraseFile string `toml:"passphrase_file"` // first line
 	// Concurrency bounds the calls inside the unit; 0: twice the processors.
 	Concurrency int `toml:"concurrency"`
+	HSM
 }
 
 // Duration is written as "30s" or "5m".
@@ -209,7 +210,7 @@ func lineOf(text string, key toml.Key) int {
 func (c *Config) resolve(dir string) {
 	paths := []*string{&c.Listen.Unix, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA, &c.Keystore.Path, &c.Audit.File}
 	for i := range c.Units {
-		paths = append(paths, &c.Units[i].State, &c.Units[i].KeyFile, &c.Units[i].PassphraseFile)
+		paths = append(paths, &c.Units[i].State, &c.Units[i].KeyFile, &c.Units[i].PassphraseFile, &c.Units[i].Module, &c.Units[i].PINFile)
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {

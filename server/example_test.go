@@ -43,8 +43,8 @@ func TestTheExampleHasEveryKey(t *testing.T) {
 		if fields.Kind() == reflect.Slice {
 			fields = fields.Elem()
 		}
-		for j := range fields.NumField() {
-			if key := section.Tag.Get("toml") + "." + fields.Field(j).Tag.Get("toml"); !seen[key] {
+		for _, field := range reflect.VisibleFields(fields) {
+			if key := section.Tag.Get("toml") + "." + field.Tag.Get("toml"); !field.Anonymous && !seen[key] {
 				t.Errorf("%s is not in the example", key)
 			}
 		}

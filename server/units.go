@@ -13,11 +13,12 @@ import (
 	"grep11/server/unit"
 )
 
-// unitKinds opens each kind of unit.
-var unitKinds = map[string]func(UnitConfig, *slog.Logger) (unit.Unit, error){"soft": openSoft}
+// unitKinds opens each kind of unit. A unit beside an error is one that may come
+// up later.
+var unitKinds = map[string]func(UnitConfig, *slog.Logger) (unit.Unit, error){"soft": openSoft, "pkcs11": openHSM}
 
-// openUnits opens all. An emulated unit that cannot be opened stays down, with
-// empty registers, as long as another one is up.
+// openUnits opens all. A unit that cannot be opened stays down, with empty
+// registers, as long as another one is up.
 func openUnits(configs []UnitConfig, log *slog.Logger) ([]balancer.Member, error) {
 	var members []balancer.Member
 	var failures []error
@@ -26,6 +27,8 @@ func openUnits(configs []UnitConfig, log *slog.Logger) ([]balancer.Member, error
 		if err != nil {
 			failures = append(failures, fmt.Errorf("unit %q: %w", c.Name, err))
 			log.Error("crypto unit stays down", "unit", c.Name, "cause", err)
+		}
+		if u == nil {
 			if u, err = soft.New(soft.Config{Name: c.Name}); err != nil {
 				return nil, errors.Join(err, closeUnits(members))
 			}
@@ -60,7 +63,11 @@ func openSoft(c UnitConfig, log *slog.Logger) (unit.Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return soft.Open(c.State, secret, soft.Config{Name: c.Name, Log: log})
+	u, err := soft.Open(c.State, secret, soft.Config{Name: c.Name, Log: log})
+	if err != nil {
+		return nil, err // and no unit in the interface
+	}
+	return u, nil
 }
 
 // Secret reads what seals the unit's state: a file of 32 random bytes, or one

@@ -3,7 +3,6 @@ package balancer
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -181,11 +180,29 @@ func (b *Balancer) Recheck(name string) {
 func (b *Balancer) Mechanisms() []*mech.Row {
 	rows := b.members[0].Mechanisms()
 	for _, m := range b.members[1:] {
-		has := map[*mech.Row]bool{}
-		for _, row := range m.Mechanisms() {
-			has[row] = true
-		}
-		rows = slices.DeleteFunc(slices.Clone(rows), func(row *mech.Row) bool { return !has[row] })
+		rows = common(rows, m.Mechanisms())
 	}
 	return rows
+}
+
+// common are the mechanisms of both lists, for the uses that both have.
+func common(a, b []*mech.Row) []*mech.Row {
+	other := map[ck.MechanismType]*mech.Row{}
+	for _, row := range b {
+		other[row.Type] = row
+	}
+	out := make([]*mech.Row, 0, len(a))
+	for _, row := range a {
+		o := other[row.Type]
+		if o == nil || row.Use&o.Use == 0 {
+			continue
+		}
+		if row.Use&^o.Use != 0 {
+			less := *row
+			less.Use &= o.Use
+			row = &less
+		}
+		out = append(out, row)
+	}
+	return out
 }

@@ -30,6 +30,7 @@ type devOptions struct {
 	listen    string
 	plaintext string
 	hsm       []string
+	hsmToken  string
 	changed   func(flag string) bool
 }
 
@@ -47,10 +48,15 @@ GREP11_SO_PIN, GREP11_PIN, GREP11_ADDRESS and GREP11_DIR set; the service stops 
 command ends, with its exit code. Without one, these are printed as export lines,
 then "ready", and the service runs until a signal.
 
-With --plaintext, GREP11_PLAINTEXT_ADDRESS is set too.`,
+With --plaintext, GREP11_PLAINTEXT_ADDRESS is set too.
+
+With --hsm, the crypto units are on a real HSM: its user's PIN is $GREP11_HSM_PIN
+(12345678 if unset), and the master key is made in it if it has none. SoftHSM2 gets
+a folder in the service's, unless $SOFTHSM2_CONF is set.`,
 		Example: `  grep11 dev -- sh -c 'pkcs11-tool --module $PKCS11_MODULE --login --pin $GREP11_PIN --test'
   grep11 dev --dir ./service --listen 127.0.0.1:9876
-  grep11 dev --plaintext 127.0.0.1:9877 -- go test ./...`,
+  grep11 dev --plaintext 127.0.0.1:9877 -- go test ./...
+  grep11 dev --hsm /usr/lib/softhsm/libsofthsm2.so -- bash`,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.changed = c.Flags().Changed
 			return dev(c.Context(), o, args, c.OutOrStdout(), c.ErrOrStderr())
@@ -58,11 +64,12 @@ With --plaintext, GREP11_PLAINTEXT_ADDRESS is set too.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.dir, "dir", "", "the service's folder, kept and used again (default: a temporary one)")
-	f.IntVar(&o.units, "units", 2, "emulated crypto units")
+	f.IntVar(&o.units, "units", 2, "crypto units")
 	f.StringSliceVar(&o.zones, "zones", nil, "zones to spread the units over, such as a,b")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of the TLS listener; port 0 takes a free one")
 	f.StringVar(&o.plaintext, "plaintext", "", "address of a listener without TLS, on loopback only")
-	f.StringArrayVar(&o.hsm, "hsm", nil, "PKCS#11 module of a real HSM for a unit")
+	f.StringArrayVar(&o.hsm, "hsm", nil, "PKCS#11 module of a real HSM to have the units on; may be repeated")
+	f.StringVar(&o.hsmToken, "hsm-token", devHSMToken, "label of the HSM's token; the default one is made where an empty token is")
 	return c
 }
 

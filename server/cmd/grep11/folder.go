@@ -27,9 +27,6 @@ type folder struct {
 }
 
 func openFolder(o devOptions) (*folder, error) {
-	if len(o.hsm) > 0 {
-		return nil, errors.New("--hsm: units on real HSMs are not built yet")
-	}
 	if o.units < 1 {
 		return nil, errors.New("--units: at least one crypto unit is needed")
 	}
@@ -79,14 +76,19 @@ func (d *folder) start(ctx context.Context, stderr io.Writer) (*server.Server, e
 	if err := makePKI(d.dir, values.hosts()); err != nil {
 		return nil, err
 	}
-	if err := d.write("server.toml", serverTemplate, values); err != nil {
+	if err := errors.Join(d.prepareHSM(values), d.write("server.toml", serverTemplate, values)); err != nil {
 		return nil, err
 	}
 	config, err := server.LoadConfig(d.path("server.toml"))
 	if err != nil {
 		return nil, err
 	}
-	if err := makeUnits(config); err != nil {
+	if config.Units[0].Kind == "soft" {
+		err = makeUnits(config)
+	} else {
+		err = d.hsmUnits(config.Units)
+	}
+	if err != nil {
 		return nil, err
 	}
 	log, _, err := openLog(config.Audit, stderr)
@@ -114,7 +116,7 @@ type devValues struct {
 	Units                         []devUnit
 }
 
-type devUnit struct{ Name, Zone string }
+type devUnit struct{ Name, Zone, Module, Token string }
 
 // values are those of the folder's earlier use, changed by the flags given.
 func (d *folder) values() (devValues, error) {
@@ -129,13 +131,13 @@ func (d *folder) values() (devValues, error) {
 			v.Listen = old.Listen.TLS[0]
 		}
 		for _, u := range old.Units {
-			v.Units = append(v.Units, devUnit{u.Name, u.Zone})
+			v.Units = append(v.Units, devUnit{u.Name, u.Zone, u.Module, u.Token})
 		}
 	}
 	if d.o.changed("plaintext") {
 		v.Plaintext = onLoopback(d.o.plaintext)
 	}
-	if !known || d.o.changed("units") || d.o.changed("zones") {
+	if !known || d.o.changed("units") || d.o.changed("zones") || d.o.changed("hsm") {
 		v.Units = d.o.wantedUnits()
 	}
 	return v, nil
@@ -158,6 +160,9 @@ func (o devOptions) wantedUnits() []devUnit {
 		u := devUnit{Name: fmt.Sprintf("unit%d", i+1)}
 		if len(o.zones) > 0 {
 			u.Zone = o.zones[i%len(o.zones)]
+		}
+		if len(o.hsm) > 0 {
+			u.Module, u.Token = o.hsm[i%len(o.hsm)], o.hsmToken
 		}
 		out = append(out, u)
 	}

@@ -44,9 +44,18 @@ name = {{quote .Name}}
 {{- if .Zone}}
 zone = {{quote .Zone}}
 {{- end}}
+{{- if .Module}}
+kind = "pkcs11"
+module = {{quote .Module}}
+token = {{quote .Token}}
+pin_file = "hsm.pin"
+# For all that applications try. Off, keys never leave the HSM in the clear.
+keys_in_memory = true
+{{- else}}
 kind = "soft"
 state = {{quote (join "units" .Name)}}
 key_file = "unit.key"
+{{- end}}
 {{end}}`)
 
 var clientTemplate = parse("client.toml", `# Made by "grep11 dev": one slot per token of the service, and one for a new token.

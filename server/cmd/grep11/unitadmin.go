@@ -15,20 +15,30 @@ import (
 
 	"grep11/server/admin/command"
 	"grep11/server/admin/operator"
+	"grep11/server/hsm"
 	"grep11/server/soft"
 )
 
 func unitCreate(f *unitFlags) *cobra.Command {
-	var dir, keyFile, passphraseFile string
+	var dir, keyFile, passphraseFile, pinFile string
+	var onHSM hsm.Config
 	c := &cobra.Command{
 		Use:   "create",
-		Short: "Make the state folder of a new emulated crypto unit, in imprint mode",
+		Short: "Make a new crypto unit: the folder of an emulated one, or the master key in an HSM",
 		Long: `Make the state folder of a new emulated crypto unit on this machine, for a [[unit]]
 of server.toml. It has no master key and no owners: "grep11 unit init" comes next.
-A key file that is not there yet is made, with 32 random bytes.`,
-		Example: "  grep11 unit create --state /var/lib/grep11/unit1 --key-file /etc/grep11/unit1.key",
-		Args:    cobra.NoArgs,
+A key file that is not there yet is made, with 32 random bytes.
+
+With --module, make the master key in a real HSM, for units of kind "pkcs11": an AES
+key and a secret for MACs, both of the label, that cannot leave it. HSMs that are to
+be units of one service need the same two keys: copy them as your HSM does that.`,
+		Example: `  grep11 unit create --state /var/lib/grep11/unit1 --key-file /etc/grep11/unit1.key
+  grep11 unit create --module /usr/lib/softhsm/libsofthsm2.so --token hsm --pin-file hsm.pin`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if onHSM.Module != "" {
+				return createOnHSM(onHSM, pinFile)
+			}
 			secret, err := unitSecret(keyFile, passphraseFile)
 			if err != nil {
 				return err
@@ -39,10 +49,23 @@ A key file that is not there yet is made, with 32 random bytes.`,
 	c.Flags().StringVar(&dir, "state", "", "the folder to make")
 	c.Flags().StringVar(&keyFile, "key-file", "", "file of 32 random bytes that seals the state")
 	c.Flags().StringVar(&passphraseFile, "passphrase-file", "", "file with a passphrase that seals the state, in its first line")
-	_ = c.MarkFlagRequired("state")
-	c.MarkFlagsOneRequired("key-file", "passphrase-file")
+	c.Flags().StringVar(&onHSM.Module, "module", "", "PKCS#11 module of a real HSM")
+	c.Flags().StringVar(&onHSM.Token, "token", "", "label of the HSM's token (default: that in slot --slot)")
+	c.Flags().UintVar(&onHSM.Slot, "slot", 0, "number of the slot of the HSM's token")
+	c.Flags().StringVar(&pinFile, "pin-file", "", "file with the PIN of the HSM's user in its first line")
+	c.Flags().StringVar(&onHSM.MasterKey, "master-key", hsm.DefaultMasterKey, "label of the master key in the HSM")
+	c.MarkFlagsOneRequired("state", "module")
+	c.MarkFlagsMutuallyExclusive("state", "module")
+	c.MarkFlagsOneRequired("key-file", "passphrase-file", "pin-file")
 	c.MarkFlagsMutuallyExclusive("key-file", "passphrase-file")
 	return c
+}
+
+func createOnHSM(c hsm.Config, pinFile string) (err error) {
+	if c.PIN, err = firstLine(pinFile); err != nil {
+		return err
+	}
+	return hsm.Create(c)
 }
 
 func unitSecret(keyFile, passphraseFile string) (s soft.Secret, err error) {
