@@ -18,8 +18,8 @@ func attributes(t ck.Template) []*pkcs11.Attribute {
 	return out
 }
 
-func text(t ck.AttributeType, s string) *pkcs11.Attribute {
-	return pkcs11.NewAttribute(uint(t), []byte(s))
+func labelled(s string) *pkcs11.Attribute {
+	return pkcs11.NewAttribute(pkcs11.CKA_LABEL, []byte(s))
 }
 
 func rights(on bool, types ...ck.AttributeType) (t ck.Template) {

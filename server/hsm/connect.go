@@ -72,10 +72,13 @@ func (p *pool) login() (*connection, error) {
 		p.mod = m
 	}
 	c := &connection{module: p.mod}
-	if err := c.find(p.config); err != nil {
+	err := c.findSlot(p.config)
+	if err != nil {
+		err = p.lookAgain(c)
+	}
+	if err != nil {
 		return nil, err
 	}
-	var err error
 	if c.control, err = c.OpenSession(c.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION); err != nil {
 		return nil, fmt.Errorf("open a session: %w", rv(err))
 	}
@@ -98,16 +101,16 @@ var wrongPIN = map[ck.RV]bool{
 	ck.CKR_PIN_LEN_RANGE: true, ck.CKR_PIN_INVALID: true, ck.CKR_USER_PIN_NOT_INITIALIZED: true,
 }
 
-// find finds the slot. A token that was put back may need a module that looks anew.
-func (c *connection) find(config Config) error {
-	err := c.findSlot(config)
-	if err == nil {
-		return nil
+// lookAgain is for a token that was put back: some modules look only when they
+// are initialised. All earlier sessions are gone then. Caller holds p.mu.
+func (p *pool) lookAgain(c *connection) error {
+	if l := p.last.Load(); l != nil {
+		l.all = true
 	}
-	if again := c.again(); again != nil {
-		return errors.Join(err, again)
+	if err := c.again(); err != nil {
+		return err
 	}
-	return c.findSlot(config)
+	return c.findSlot(p.config)
 }
 
 func (c *connection) findSlot(config Config) error {
@@ -122,7 +125,7 @@ func (c *connection) findSlot(config Config) error {
 			continue // it went this moment, or is broken
 		}
 		label := strings.TrimRight(info.Label, " ")
-		if config.Token == label || config.Token == "" && config.Slot == slot {
+		if config.Token != "" && config.Token == label || config.Token == "" && config.Slot == slot {
 			c.slot = slot
 			return nil
 		}

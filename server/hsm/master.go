@@ -83,8 +83,8 @@ func (c *connection) unwrap(s pkcs11.SessionHandle, wrapped []byte, t []*pkcs11.
 
 // masterKeys describe the two keys of one label.
 func masterKeys(label string) (aes, mac []*pkcs11.Attribute) {
-	aes = append(attributes(ck.Template{ck.Ulong(ck.CKA_CLASS, uint64(ck.CKO_SECRET_KEY)), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_AES)}), text(ck.CKA_LABEL, label))
-	mac = append(attributes(ck.Template{ck.Ulong(ck.CKA_CLASS, uint64(ck.CKO_SECRET_KEY)), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_GENERIC_SECRET)}), text(ck.CKA_LABEL, label))
+	aes = append(attributes(ck.Template{ck.Ulong(ck.CKA_CLASS, uint64(ck.CKO_SECRET_KEY)), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_AES)}), labelled(label))
+	mac = append(attributes(ck.Template{ck.Ulong(ck.CKA_CLASS, uint64(ck.CKO_SECRET_KEY)), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_GENERIC_SECRET)}), labelled(label))
 	return aes, mac
 }
 

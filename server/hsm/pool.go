@@ -139,8 +139,8 @@ func (p *pool) ready(s *session) (*connection, error) {
 	}
 	s.close()
 	if s.handle, err = c.OpenSession(c.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION); err != nil {
-		_, known := lost[ck.RVOf(rv(err))]
-		if known {
+		if all, known := lost[ck.RVOf(rv(err))]; known {
+			c.all = all
 			p.conn = nil
 		}
 		return nil, fault("open a session: %w", rv(err))
