@@ -8,10 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"grep11/conformance/kind"
 )
 
 var (
@@ -73,7 +76,7 @@ func startServer(dir string) (stop func()) {
 	if _, err := os.Stat(out + "grep11"); err != nil {
 		return func() {} // tests that need the service say so
 	}
-	cmd := exec.Command(out+"grep11", "dev", "--dir", dir+"/dev", "--listen", freeAddress())
+	cmd := exec.Command(out+"grep11", kind.DevArgs("--dir", dir+"/dev", "--listen", freeAddress())...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	lines, err := cmd.StdoutPipe()
@@ -87,7 +90,8 @@ func startServer(dir string) (stop func()) {
 	defer stuck.Stop()
 	for s := bufio.NewScanner(lines); s.Scan(); {
 		if s.Text() == "ready" {
-			return func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait() }
+			plain := makePlain(dir + "/dev")
+			return func() { plain(); cmd.Process.Signal(syscall.SIGTERM); cmd.Wait() }
 		}
 		if export, ok := strings.CutPrefix(s.Text(), "export "); ok {
 			name, value, _ := strings.Cut(export, "=")
@@ -96,6 +100,24 @@ func startServer(dir string) (stop func()) {
 	}
 	log.Fatalf("grep11 dev ended before it was ready: %v", cmd.Wait())
 	return nil
+}
+
+// makePlain has the library see grep11.Crypto alone, if that is asked for.
+func makePlain(dir string) (stop func()) {
+	if !kind.Plain() {
+		return func() {}
+	}
+	config, stop, err := kind.MakePlain(out+"grep11", dir, strings.TrimPrefix(*exported("GREP11_ADDRESS="), "GREP11_ADDRESS="))
+	if err != nil {
+		log.Fatal(err)
+	}
+	*exported("GREP11_PKCS11_CONFIG=") = "GREP11_PKCS11_CONFIG=" + config
+	return stop
+}
+
+// exported is the service's variable with a name.
+func exported(name string) *string {
+	return &service[slices.IndexFunc(service, func(s string) bool { return strings.HasPrefix(s, name) })]
 }
 
 func freeAddress() string {

@@ -1,60 +1,24 @@
 package grep11client_test
 
 import (
-	"net"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 
 	"grep11/grep11client"
+	"grep11/grep11client/plaintest"
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
 )
 
-// frame is a message that nobody looks into.
-type frame struct{ bytes []byte }
-
-type frameCodec struct{}
-
-func (frameCodec) Name() string                  { return "proto" }
-func (frameCodec) Marshal(v any) ([]byte, error) { return v.(*frame).bytes, nil }
-func (frameCodec) Unmarshal(b []byte, v any) error {
-	v.(*frame).bytes = append([]byte(nil), b...)
-	return nil
-}
-
 // plainFront lets grep11.Crypto through to a service, and nothing else.
-func plainFront(t testing.TB, address string) string {
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func plainFront(t testing.TB, service string) string {
+	address, stop, err := plaintest.Front(service, insecure.NewCredentials())
 	must(t, err)
-	forward := func(_ any, s grpc.ServerStream) error {
-		method, _ := grpc.MethodFromServerStream(s)
-		if !strings.HasPrefix(method, "/grep11.Crypto/") {
-			return status.Errorf(codes.Unimplemented, "unknown method %s", method)
-		}
-		var in, out frame
-		if err := s.RecvMsg(&in); err != nil {
-			return err
-		}
-		if err := conn.Invoke(s.Context(), method, &in, &out, grpc.ForceCodec(frameCodec{})); err != nil {
-			return err
-		}
-		return s.SendMsg(&out)
-	}
-	front := grpc.NewServer(grpc.ForceServerCodec(frameCodec{}), grpc.UnknownServiceHandler(forward))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	var done sync.WaitGroup
-	done.Go(func() { _ = front.Serve(l) })
-	t.Cleanup(func() { front.Stop(); done.Wait(); _ = conn.Close() })
-	return l.Addr().String()
+	t.Cleanup(stop)
+	return address
 }
 
 // plainClient uses a service that has grep11.Crypto alone, with a local store.

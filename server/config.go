@@ -210,7 +210,10 @@ func lineOf(text string, key toml.Key) int {
 func (c *Config) resolve(dir string) {
 	paths := []*string{&c.Listen.Unix, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA, &c.Keystore.Path, &c.Audit.File}
 	for i := range c.Units {
-		paths = append(paths, &c.Units[i].State, &c.Units[i].KeyFile, &c.Units[i].PassphraseFile, &c.Units[i].Module, &c.Units[i].PINFile)
+		paths = append(paths, &c.Units[i].State, &c.Units[i].KeyFile, &c.Units[i].PassphraseFile, &c.Units[i].PINFile)
+		if strings.Contains(c.Units[i].Module, "/") { // else the linker finds it
+			paths = append(paths, &c.Units[i].Module)
+		}
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {

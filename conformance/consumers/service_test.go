@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"grep11/conformance/kind"
 )
 
 var moduleFlag = flag.String("module", "grep11", "grep11: ours, behind `grep11 dev`; softhsm: SoftHSM2 in process")
@@ -32,6 +34,7 @@ type service struct {
 	group             string   // what has access to the configuration beside its owner
 
 	listen string
+	plain  string    // the library's configuration for grep11.Crypto alone
 	server *exec.Cmd // nil while it does not run
 }
 
@@ -65,7 +68,7 @@ func (s *service) startSoftHSM(t *testing.T) {
 // after a kill, and learns from it where things are.
 func (s *service) startServer(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command(built(t, "grep11"), "dev", "--dir", s.dir+"/dev", "--listen", s.listen)
+	cmd := exec.Command(built(t, "grep11"), kind.DevArgs("--dir", s.dir+"/dev", "--listen", s.listen)...)
 	log, err := os.OpenFile(s.dir+"/server.log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +89,7 @@ func (s *service) startServer(t *testing.T) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if lines.Text() == "ready" {
 			s.learn(t)
+			s.makePlain(t)
 			if s.group != "" {
 				s.shareWith(t, s.group)
 			}
@@ -109,6 +113,23 @@ func (s *service) learn(t *testing.T) {
 			t.Fatalf("grep11 dev exports no %s", name)
 		}
 	}
+}
+
+// makePlain has the library see grep11.Crypto alone, if that is asked for.
+func (s *service) makePlain(t *testing.T) {
+	if !kind.Plain() {
+		return
+	}
+	if s.plain == "" {
+		config, stop, err := kind.MakePlain(built(t, "grep11"), s.dir+"/dev", s.listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(stop)
+		s.plain = config
+	}
+	s.config = s.plain
+	s.env = append(s.env, "GREP11_PKCS11_CONFIG="+s.config) // the last one counts
 }
 
 func (s *service) getenv(name string) string {

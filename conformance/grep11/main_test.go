@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"grep11/conformance/kind"
 	"grep11/grep11client/grep11pb"
 )
 
@@ -34,7 +35,7 @@ func withServer(m *testing.M) int {
 	if err != nil {
 		log.Fatal(err)
 	}
-	c := exec.Command(path, "dev", "--plaintext", "127.0.0.1:0")
+	c := exec.Command(path, kind.DevArgs("--plaintext", "127.0.0.1:0")...)
 	c.Stderr = os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	out, err := c.StdoutPipe()

@@ -15,6 +15,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+
+	"grep11/conformance/kind"
 )
 
 // TestWycheproof runs the folder WYCHEPROOF_DIR names, or the few files of
@@ -40,7 +42,7 @@ func TestWycheproof(t *testing.T) {
 func dial(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "dev")
-	cmd := exec.Command("../../build/out/grep11", "dev", "--dir", dir, "--listen", "127.0.0.1:0")
+	cmd := exec.Command("../../build/out/grep11", kind.DevArgs("--dir", dir, "--listen", "127.0.0.1:0")...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	out, err := cmd.StdoutPipe()

@@ -58,6 +58,14 @@ func (d *folder) hsmUnits(units []server.UnitConfig) error {
 	return nil
 }
 
+// absolute makes a module's path good in every folder; a bare name is the linker's to find.
+func absolute(module string) string {
+	if path, err := filepath.Abs(module); err == nil && strings.Contains(module, "/") {
+		return path
+	}
+	return module
+}
+
 // prepareHSM does what comes before the configuration is read.
 func (d *folder) prepareHSM(v devValues) error {
 	modules := v.modules()

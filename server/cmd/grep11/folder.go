@@ -162,7 +162,7 @@ func (o devOptions) wantedUnits() []devUnit {
 			u.Zone = o.zones[i%len(o.zones)]
 		}
 		if len(o.hsm) > 0 {
-			u.Module, u.Token = o.hsm[i%len(o.hsm)], o.hsmToken
+			u.Module, u.Token = absolute(o.hsm[i%len(o.hsm)]), o.hsmToken
 		}
 		out = append(out, u)
 	}

@@ -289,7 +289,7 @@ func TestWrongUsesAreExplained(t *testing.T) {
 		{"no PIN", []string{"token", "init", "--label", "x"}, "so-pin"},
 		{"a server configuration that is not there", []string{"serve", "--config", "/nonexistent.toml"}, "/nonexistent.toml"},
 		{"plaintext on all addresses", []string{"dev", "--plaintext", "0.0.0.0:0", "--", "true"}, "loopback"},
-		{"an HSM", []string{"dev", "--hsm", "x.so", "--", "true"}, "not built"},
+		{"an HSM", []string{"dev", "--hsm", "x.so", "--", "true"}, "x.so"},
 		{"no unit", []string{"dev", "--units", "0", "--", "true"}, "unit"},
 		{"an unknown command", []string{"dance"}, "dance"},
 	} {
