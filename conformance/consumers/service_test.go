@@ -232,8 +232,12 @@ func (s *service) shareWith(t *testing.T, name string) (gid int) {
 	for _, dir := range []string{filepath.Dir(s.config), s.dir, filepath.Dir(s.dir)} {
 		share(dir, 0o770)
 	}
-	for _, file := range []string{"client.toml", "ca.pem", "client.pem", "client.key"} {
-		share(filepath.Join(filepath.Dir(s.config), file), 0o640)
+	files := map[string]os.FileMode{"client.toml": 0o640, "ca.pem": 0o640, "client.pem": 0o640, "client.key": 0o640}
+	if s.plain != "" {
+		files["plain.toml"], files["keys.store"] = 0o640, 0o660
+	}
+	for file, mode := range files {
+		share(filepath.Join(filepath.Dir(s.config), file), mode)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -126,9 +126,11 @@ func TestTokenTakenOutAndPutBack(t *testing.T) {
 func TestAnHSMThatHangsHoldsUpNobody(t *testing.T) {
 	c := testConfig(t)
 	set := removable(t, &c)
-	c.Timeout, c.Sessions = 300*time.Millisecond, 4
+	c.Sessions = 4
 	u := openUnit(t, c)
 	pub, priv := newKey(t, u)
+	patience := u.pool.config.Timeout
+	u.pool.config.Timeout = 300 * time.Millisecond
 	set("hang")
 	for range 6 { // more than there are sessions
 		start := time.Now()
@@ -139,6 +141,7 @@ func TestAnHSMThatHangsHoldsUpNobody(t *testing.T) {
 			t.Fatalf("an answer after %v", d)
 		}
 	}
+	u.pool.config.Timeout = patience
 	set("in")
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		err := signs(u, u, pub, priv)

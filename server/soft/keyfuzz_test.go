@@ -25,7 +25,7 @@ func samplePairs(t testing.TB) []*pair {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, &pair{value, makeSPKI(oidEC, c.oid, point)})
+		all = append(all, &pair{value: value, spki: makeSPKI(oidEC, c.oid, point)})
 	}
 	return all
 }
@@ -33,7 +33,7 @@ func samplePairs(t testing.TB) []*pair {
 // generateSet makes a key of the sets that do it fast, and an empty one of others.
 func generateSet(s *mech.ParameterSet) (*pair, error) {
 	if s.LenSeed == 0 {
-		return &pair{make(ck.Secret, s.LenPrivate), makeSPKI(s.OID, nil, make([]byte, s.LenPublic))}, nil
+		return &pair{value: make(ck.Secret, s.LenPrivate), spki: makeSPKI(s.OID, nil, make([]byte, s.LenPublic))}, nil
 	}
 	return makePQC(s, make(ck.Secret, s.LenSeed))
 }
