@@ -76,11 +76,16 @@ func (m *Module) DecapsulateKey(ctx context.Context, h ck.SessionHandle, mechani
 	return made, err
 }
 
-// kem checks mechanism and key. Mechanisms of the standard have no parameter.
+// kem checks mechanism and key. There is no parameter: the vendor's, with which
+// its mechanisms derive, says what these functions say themselves. Keys of the
+// vendor's mechanisms have CKA_DERIVE for all of it.
 func (s *session) kem(ctx context.Context, m mech.Mechanism, flag ck.Flags, h ck.ObjectHandle, class classes, right ck.AttributeType) (*object, error) {
 	row, err := s.mechanism(m, flag)
 	if err != nil {
 		return nil, err
+	}
+	if row.Use&ck.CKF_DERIVE != 0 {
+		right = ck.CKA_DERIVE
 	}
 	from, err := s.key(ctx, h, use{row, class, right})
 	if err == nil && m.Param != nil {

@@ -142,6 +142,36 @@ func TestEncapsulateRefusals(t *testing.T) {
 	}
 }
 
+// The vendor's KEMs go by CKA_DERIVE.
+func TestEncapsulateWithVendorKeys(t *testing.T) {
+	u := start(t)
+	derive := ck.Bool(ck.CKA_DERIVE, true)
+	kyber := append(bytes.Clone(dilithium[:10]), 5, 3, 3) // round 2, 768
+	for _, c := range []struct {
+		pair, kem ck.MechanismType
+		set       ck.Attribute
+	}{
+		{ck.CKM_IBM_KYBER, ck.CKM_IBM_KYBER, ck.Bytes(ck.CKA_IBM_PQC_PARAMS, kyber)},
+		{ck.CKM_IBM_ML_KEM_KEY_PAIR_GEN, ck.CKM_IBM_ML_KEM, ck.Ulong(ck.CKA_PARAMETER_SET, ck.CKP_ML_KEM_512)},
+	} {
+		pub, priv, err := u.m.GenerateKeyPair(t.Context(), u.h, mechanism(c.pair), ck.Template{c.set, derive}, ck.Template{derive})
+		wants(t, c.pair.String(), err, nil)
+		var key ck.ObjectHandle
+		ct, err := output(t, func(o *pkcs11.Output) (err error) {
+			key, err = u.m.EncapsulateKey(t.Context(), u.h, mechanism(c.kem), pub, shown, o)
+			return err
+		})
+		wants(t, c.kem.String()+" encapsulates", err, nil)
+		got, err := u.m.DecapsulateKey(t.Context(), u.h, mechanism(c.kem), priv, shown, ct)
+		wants(t, c.kem.String()+" decapsulates", err, nil)
+		if !bytes.Equal(u.value(key), u.value(got)) {
+			t.Errorf("%v: the secrets differ", c.kem)
+		}
+		_, err = u.m.DecapsulateKey(t.Context(), u.h, mechanism(c.kem, &mech.Kyber{}), priv, shown, ct)
+		wants(t, "a parameter", err, ck.CKR_MECHANISM_PARAM_INVALID)
+	}
+}
+
 // Against filippo.io/mldsa: its key is an object here, and both sign.
 func TestMLDSAObjects(t *testing.T) {
 	u := start(t)

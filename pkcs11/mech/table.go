@@ -219,10 +219,10 @@ var table = []Row{
 	{Type: ck.CKM_HASH_SLH_DSA_SHAKE128, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Out: OutSignature},
 	{Type: ck.CKM_HASH_SLH_DSA_SHAKE256, Keys: slhKey, Size: slhSizes, Use: signs, Param: ParamContext, Out: OutSignature},
 	{Type: ck.CKM_IBM_ML_KEM_KEY_PAIR_GEN, Keys: mlkemKey, Size: mlkemSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
-	{Type: ck.CKM_IBM_ML_KEM, Keys: mlkemKey, Size: mlkemSizes, Use: ck.CKF_DERIVE, Param: ParamKyber},
+	{Type: ck.CKM_IBM_ML_KEM, Keys: mlkemKey, Size: mlkemSizes, Use: ck.CKF_DERIVE | kems, Param: ParamKyber},
 	{Type: ck.CKM_IBM_ML_DSA_KEY_PAIR_GEN, Keys: mldsaKey, Size: mldsaSizes, Use: ck.CKF_GENERATE_KEY_PAIR},
 	{Type: ck.CKM_IBM_ML_DSA, Keys: mldsaKey, Size: mldsaSizes, Use: signs, Param: ParamContext, Single: true, Out: OutSignature},
-	{Type: ck.CKM_IBM_KYBER, Keys: kyberKey, Size: mlkemSizes, Use: ck.CKF_GENERATE_KEY_PAIR | ck.CKF_DERIVE, Param: ParamKyber},
+	{Type: ck.CKM_IBM_KYBER, Keys: kyberKey, Size: mlkemSizes, Use: ck.CKF_GENERATE_KEY_PAIR | ck.CKF_DERIVE | kems, Param: ParamKyber},
 	{Type: ck.CKM_IBM_DILITHIUM, Keys: dilKey, Size: mldsaSizes, Use: ck.CKF_GENERATE_KEY_PAIR | signs, Single: true, Out: OutSignature},
 
 	{Type: ck.CKM_AES_KEY_GEN, Keys: aesKey, Size: aesSizes, Use: ck.CKF_GENERATE},

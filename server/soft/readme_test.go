@@ -53,7 +53,7 @@ var papers = []struct{ names, standard, engine string }{
 	{`IBM_DILITHIUM`, "Dilithium, rounds 2 and 3 (above)", "circl"},
 	{`IBM_KYBER`, "Kyber, round 2 (above)", "circl"},
 	{`.*ML_DSA.*`, "FIPS 204", "circl"},
-	{`.*ML_KEM.*`, "FIPS 203", "Go, circl"},
+	{`.*ML_KEM.*`, "FIPS 203", "circl"},
 	{`.*SLH_DSA.*`, "FIPS 205", "circl"},
 	{`IBM_ATTRIBUTEBOUND_WRAP`, "format ours", "libcrypto, Go"},
 	{`IBM_TRANSPORTKEY`, "RFC 5280", "-"},
