@@ -17,7 +17,7 @@ type endpoint struct {
 	preferred bool // of the client's zone
 	link      atomic.Pointer[link]
 	kicked    chan struct{} // capacity 1
-	doubtful  atomic.Int64  // unix nanoseconds until which others are asked first
+	doubtful  atomic.Int64  // until when others are asked first; see sinceStart
 
 	mu      sync.Mutex
 	started uint64 // attempts to connect, ever
@@ -95,11 +95,16 @@ func (e *endpoint) lastError() error {
 }
 
 // suspect sets an endpoint aside that connects but does not answer.
-func (e *endpoint) suspect() { e.doubtful.Store(time.Now().Add(doubt).UnixNano()) }
+func (e *endpoint) suspect() { e.doubtful.Store(sinceStart() + int64(doubt)) }
+
+var processStart = time.Now()
+
+// sinceStart counts nanoseconds, whatever is done to the clock.
+func sinceStart() int64 { return int64(time.Since(processStart)) }
 
 func (e *endpoint) suspected() bool {
 	until := e.doubtful.Load()
-	return until != 0 && time.Now().UnixNano() < until
+	return until != 0 && sinceStart() < until
 }
 
 // rest waits out a back-off, or until a call asks for the endpoint.

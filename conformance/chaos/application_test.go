@@ -86,14 +86,15 @@ type phase struct {
 	name   string
 	number int
 	fault  string // the last one
+	past   string // the one before
 }
 
 func (a *application) say(name string) {
 	next := phase{name: name, fault: name}
 	if last := a.phase.Load(); last != nil {
-		next.number = last.number + 1
+		next.number, next.past = last.number+1, last.fault
 		if name == calm {
-			next.fault = last.fault
+			next.fault, next.past = last.fault, last.past
 		}
 	}
 	a.phase.Store(&next)
@@ -260,6 +261,9 @@ func (a *application) timed(what string, calls int, f func() error) error {
 	took, met := time.Since(start), a.blame(before)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if past := a.phase.Load().past; met != calm && past != calm {
+		what += " after " + past
+	}
 	a.report.note(met, what, calls, took, err)
 	return err
 }

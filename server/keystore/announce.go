@@ -82,7 +82,7 @@ type listener struct {
 	dsn    string
 	self   ID
 	forget func([]touched)
-	until  atomic.Int64 // when the caches stop to be sure; nanoseconds since 1970
+	until  atomic.Pointer[time.Time] // when the caches stop to be sure
 	here   presence
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -92,6 +92,7 @@ func startListener(dsn string, self ID, forget func([]touched)) *listener {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &listener{dsn: dsn, self: self, forget: forget, cancel: cancel, done: make(chan struct{})}
 	l.here.set(true)
+	l.until.Store(&time.Time{})
 	go l.loop(ctx)
 	return l
 }
@@ -101,13 +102,19 @@ func (l *listener) stop() {
 	<-l.done
 }
 
-func (l *listener) sure() bool { return time.Now().UnixNano() < l.until.Load() }
+func (l *listener) sure() bool { return within(time.Now(), *l.until.Load()) }
+
+// within counts by both clocks: one may be set back, and the other stands still
+// while a virtual machine does.
+func within(now, until time.Time) bool {
+	return now.Before(until) && now.Round(0).Before(until.Round(0))
+}
 
 func (l *listener) loop(ctx context.Context) {
 	defer close(l.done)
 	for ctx.Err() == nil {
 		pause := l.listen(ctx)
-		l.until.Store(0)
+		l.until.Store(&time.Time{})
 		select { // before the next try
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -133,7 +140,8 @@ func (l *listener) listen(ctx context.Context) (pause time.Duration) {
 			return listenPause
 		}
 		l.here.set(true)
-		l.until.Store(asked.Add(sureFor).UnixNano())
+		until := asked.Add(sureFor)
+		l.until.Store(&until)
 		if l.hear(ctx, conn) != nil {
 			return listenPause
 		}

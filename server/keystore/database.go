@@ -38,11 +38,21 @@ func (d *database) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 // a price.
 func (d *database) rows(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
 	if d.shared == "" {
-		ctx = context.Background()
+		return d.query(context.Background(), query, args)
 	}
 	if err := d.here.check(); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	still := context.AfterFunc(d.here.context(), func() { cancel(errAway) })
+	rows, err = d.query(ctx, query, args)
+	if !still() && err != nil {
+		err = errAway
+	}
+	return rows, err
+}
+
+func (d *database) query(ctx context.Context, query string, args []any) (rows *sql.Rows, err error) {
 	// After a restart of the database each connection of the pool may be dead.
 	for try := 0; try == 0 || try <= readers && lostConnection(err) && ctx.Err() == nil; try++ {
 		var s *sql.Stmt

@@ -167,7 +167,8 @@ func lostListener(t *testing.T, base string) {
 		t.Fatal(err)
 	}
 	b.listener.stop() // as one that hangs: it forgets nothing and tries nothing
-	b.listener.until.Store(time.Now().Add(sureFor).UnixNano())
+	until := time.Now().Add(sureFor)
+	b.listener.until.Store(&until)
 	if err := a.Destroy(ctx, newRequest(tok.ID, "DestroyObject"), o.ID); err != nil {
 		t.Fatal(err)
 	}
