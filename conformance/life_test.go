@@ -13,6 +13,8 @@ func TestLife(t *testing.T) {
 		{"loaded in every way", "deepbind"},
 		{"C_Finalize while calls run", "finalize"},
 		{"exit without C_Finalize", "exit"},
+		{"handlers at exit that call the library", "handlers"},
+		{"ten thousand sessions", "sessions"},
 	} {
 		t.Run(row.what, func(t *testing.T) {
 			t.Log("alone: ", run(t, nil, program, modulePath(t), row.verb))

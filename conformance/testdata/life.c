@@ -5,6 +5,8 @@
  *	life MODULE deepbind   loaded with RTLD_DEEPBIND, RTLD_LAZY and RTLD_GLOBAL
  *	life MODULE finalize   C_Finalize while 8 threads are inside calls, 100 times
  *	life MODULE exit       exit() while 8 threads are inside calls
+ *	life MODULE handlers   exit() with handlers that call the library, before and after its own
+ *	life MODULE sessions   10,000 open sessions
  *
  * Prints what it measured, and what went wrong; the exit code is 0 if nothing did. */
 #define _GNU_SOURCE
@@ -204,12 +206,73 @@ static void leave(void)
 	exit(failures != 0);
 }
 
+/* Runs at exit: early ones after whatever the library has registered. */
+static void at_exit(void)
+{
+	CK_INFO info;
+	CK_RV rv = p11->C_GetInfo(&info);
+	expect("C_GetInfo at exit", rv, failures ? rv : calls++ ? CKR_CRYPTOKI_NOT_INITIALIZED : CKR_OK);
+	rv = p11->C_Finalize(NULL);
+	expect("C_Finalize at exit", rv, calls > 1 ? CKR_CRYPTOKI_NOT_INITIALIZED : CKR_OK);
+	if (failures)
+		_exit(1);
+}
+
+static void handlers(void)
+{
+	atexit(at_exit);
+	load(RTLD_NOW);
+	expect("C_Initialize", p11->C_Initialize(NULL), CKR_OK);
+	CK_ULONG n = 0;
+	expect("C_GetSlotList", p11->C_GetSlotList(CK_TRUE, NULL, &n), CKR_OK);
+	atexit(at_exit);
+	exit(failures != 0);
+}
+
+/* --- many sessions --- */
+
+enum { SESSIONS = 10000 };
+
+static void many(CK_SLOT_ID slot)
+{
+	static CK_SESSION_HANDLE session[SESSIONS];
+	CK_SESSION_INFO info;
+	CK_TOKEN_INFO token;
+	expect("the first", p11->C_OpenSession(slot, CKF_SERIAL_SESSION, NULL, NULL, &session[0]), CKR_OK);
+	long kB = status("VmRSS:"), threads = status("Threads:"), fds = descriptors();
+	double begin = now();
+	for (int i = 1; i < SESSIONS; i++)
+		expect("C_OpenSession", p11->C_OpenSession(slot, CKF_SERIAL_SESSION, NULL, NULL, &session[i]), CKR_OK);
+	printf("%d sessions in %.0f ms: memory %+ld kB, threads %+ld, descriptors %+ld\n", SESSIONS, (now() - begin) * 1000,
+	       status("VmRSS:") - kB, status("Threads:") - threads, descriptors() - fds);
+	if (status("VmRSS:") - kB > 32768 || descriptors() - fds > 4)
+		failures++;
+	expect("C_GetTokenInfo", p11->C_GetTokenInfo(slot, &token), CKR_OK);
+	expect("their number", (CK_RV)token.ulSessionCount, SESSIONS);
+	for (int i = 0; i < SESSIONS; i += 997)
+		expect("C_GetSessionInfo", p11->C_GetSessionInfo(session[i], &info), CKR_OK);
+	expect("C_CloseAllSessions", p11->C_CloseAllSessions(slot), CKR_OK);
+	expect("closed", p11->C_GetSessionInfo(session[SESSIONS / 2], &info), CKR_SESSION_HANDLE_INVALID);
+}
+
+static void sessions(void)
+{
+	CK_SLOT_ID slots[64];
+	CK_ULONG n = 64;
+	load(RTLD_NOW);
+	expect("C_Initialize", p11->C_Initialize(NULL), CKR_OK);
+	expect("C_GetSlotList", p11->C_GetSlotList(CK_TRUE, slots, &n), CKR_OK);
+	if (n > 0)
+		many(slots[0]);
+	expect("C_Finalize", p11->C_Finalize(NULL), CKR_OK);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*does)(void);
-	} verbs[] = {{"rounds", rounds}, {"reload", reload}, {"deepbind", deepbind}, {"finalize", finalize}, {"exit", leave}};
+	} verbs[] = {{"rounds", rounds}, {"reload", reload}, {"deepbind", deepbind}, {"finalize", finalize}, {"exit", leave}, {"handlers", handlers}, {"sessions", sessions}};
 	if (argc != 3)
 		return 2;
 	path = argv[1];
