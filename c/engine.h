@@ -4,9 +4,16 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "cryptoki.h"
+
+/* A pointer to where no memory can be becomes NULL. Go's runtime would take one
+ * that it meets on a stack for its own mistake, and end the process; but an
+ * application may have any number for a pApplication. The first page is never
+ * mapped, the upper half of all addresses is the kernel's. */
+#define P(pointer) ((uintptr_t)(pointer) - 4096 > UINTPTR_MAX / 2 ? NULL_PTR : (pointer))
 
 /* The functions in Go: the exports of the .go files here. */
 #define GO_DECLARE(name, parameters) CK_RV go_##name parameters;

@@ -1,12 +1,6 @@
 /* The exported functions: each goes to the engine of its process. */
-#include <stdint.h>
 
 #include "engine.h"
-
-/* A pointer to where no memory can be becomes NULL. Go's runtime would take one
- * that it meets on a stack for its own mistake, and end the process; but an
- * application may have any number for a pApplication. */
-#define P(pointer) ((uintptr_t)(pointer) < 4096 ? NULL_PTR : (pointer))
 
 /* Go does not survive fork(): engine() is this copy's functions, in a child a second copy's. */
 #define GO_ENTRY(name, parameters, arguments)                               \

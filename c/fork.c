@@ -122,7 +122,7 @@ CK_RV C_Initialize(CK_VOID_PTR pInitArgs)
 {
 	CK_C_INITIALIZE_ARGS args = {0};
 	char text[sizeof inheritance];
-	if (pInitArgs)
+	if (P(pInitArgs))
 		args = *(CK_C_INITIALIZE_ARGS_PTR)pInitArgs;
 	if (!read_text(args.pReserved, text, sizeof text))
 		return CKR_ARGUMENTS_BAD;

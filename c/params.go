@@ -6,6 +6,7 @@ import "C"
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"unsafe"
 
 	"grep11/pkcs11/ck"
@@ -92,7 +93,8 @@ func part[P C.CK_BYTE_PTR | C.CK_UTF8CHAR_PTR | *C.CK_BYTE | C.CK_VOID_PTR](p *P
 	return raw{pointer(unsafe.Pointer(p)), uint64(n)}
 }
 
-// firstAddress is the lowest that can be mapped.
+// firstAddress is the lowest that can be mapped; the upper half of all addresses
+// is the kernel's.
 const firstAddress = 4096
 
 // pointer loads a pointer from C's memory, one that cannot be valid as nil:
@@ -100,7 +102,7 @@ const firstAddress = 4096
 // callers leave anything beside a length of 0. (entries.c does the same for
 // arguments.)
 func pointer(at unsafe.Pointer) unsafe.Pointer {
-	if *(*uintptr)(at) < firstAddress {
+	if *(*uintptr)(at)-firstAddress > math.MaxInt64 {
 		return nil
 	}
 	return *(*unsafe.Pointer)(at)

@@ -53,7 +53,7 @@ static CK_INTERFACE interfaces[OFFERED] = {
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR ppFunctionList)
 {
-	if (!ppFunctionList)
+	if (!P(ppFunctionList))
 		return CKR_ARGUMENTS_BAD;
 	*ppFunctionList = (CK_FUNCTION_LIST_PTR)&list_2_40;
 	return CKR_OK;
@@ -61,11 +61,11 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR ppFunctionList)
 
 CK_RV C_GetInterfaceList(CK_INTERFACE_PTR pInterfacesList, CK_ULONG_PTR pulCount)
 {
-	if (!pulCount)
+	if (!P(pulCount))
 		return CKR_ARGUMENTS_BAD;
 	CK_ULONG room = *pulCount;
 	*pulCount = LISTED;
-	if (!pInterfacesList)
+	if (!P(pInterfacesList))
 		return CKR_OK;
 	if (room < LISTED)
 		return CKR_BUFFER_TOO_SMALL;
@@ -87,10 +87,10 @@ static bool matches(const CK_INTERFACE *i, const CK_UTF8CHAR *name, const CK_VER
 CK_RV C_GetInterface(CK_UTF8CHAR_PTR pInterfaceName, CK_VERSION_PTR pVersion, CK_INTERFACE_PTR_PTR ppInterface,
 		     CK_FLAGS flags)
 {
-	if (!ppInterface)
+	if (!P(ppInterface))
 		return CKR_ARGUMENTS_BAD;
 	for (int i = 0; i < OFFERED; i++) {
-		if (matches(&interfaces[i], pInterfaceName, pVersion, flags)) {
+		if (matches(&interfaces[i], P(pInterfaceName), P(pVersion), flags)) {
 			*ppInterface = &interfaces[i];
 			return CKR_OK;
 		}

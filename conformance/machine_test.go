@@ -80,6 +80,7 @@ type machine struct {
 	gone     []uintptr // handles of objects that are no more
 	states   []*mstate
 
+	lists   map[string][]string // what functions may answer
 	made    int
 	calls   map[string]int
 	answers map[ck.RV]int
@@ -91,7 +92,7 @@ const noUser = ^ck.UserType(0)
 func newMachine(t *testing.T, seed uint64) *machine {
 	m := &machine{
 		t: t, m: load(t), a: newArena(), r: rand.New(rand.NewPCG(seed, 11)), tag: fmt.Appendf(nil, "machine %d", seed),
-		user: noUser, wrong: map[ck.UserType]int{}, calls: map[string]int{}, answers: map[ck.RV]int{},
+		user: noUser, lists: returns(t), wrong: map[ck.UserType]int{}, calls: map[string]int{}, answers: map[ck.RV]int{},
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -214,6 +215,9 @@ func (m *machine) ask(name string, arguments ...uintptr) ck.RV {
 
 func (m *machine) judge(name string, rv ck.RV, f faults) {
 	m.t.Helper()
+	if !mayReturn(m.lists, name, rv) {
+		m.t.Fatalf("%s: %v is not on the standard's list", name, rv)
+	}
 	switch {
 	case slices.Contains(f, ck.CKR_SESSION_HANDLE_INVALID):
 		if rv != ck.CKR_SESSION_HANDLE_INVALID {

@@ -125,7 +125,7 @@ func (m *machine) login() {
 	f.when(user == 9, ck.CKR_USER_TYPE_INVALID)
 	if user == ck.CKU_CONTEXT_SPECIFIC {
 		f.when(s != nil && !s.hasKeyOperation(), ck.CKR_OPERATION_NOT_INITIALIZED)
-		f.when(m.user != ck.CKU_USER, ck.CKR_USER_NOT_LOGGED_IN)
+		f.when(m.user != ck.CKU_USER, ck.CKR_OPERATION_NOT_INITIALIZED)
 	} else {
 		f.when(m.user == user, ck.CKR_USER_ALREADY_LOGGED_IN)
 		f.when(m.user != user && m.user != noUser, ck.CKR_USER_ANOTHER_ALREADY_LOGGED_IN)

@@ -78,3 +78,9 @@ func (m *Memory) Mechanism(t ck.MechanismType, parameter []byte) Place {
 	}
 	return m.Words(uintptr(t), m.Bytes(parameter).Address(), uintptr(len(parameter)))
 }
+
+// WordAt reads the i-th CK_ULONG.
+func (p Place) WordAt(i int) uintptr { return unsafe.Slice((*uintptr)(p.p), i+1)[i] }
+
+// SetWords writes over the first CK_ULONGs.
+func (p Place) SetWords(w ...uintptr) { copy(unsafe.Slice((*uintptr)(p.p), len(w)), w) }

@@ -34,10 +34,12 @@ func (m *Module) Login(ctx context.Context, h ck.SessionHandle, user ck.UserType
 
 // LoginUser is C_LoginUser. Tokens have one user, who has no name.
 func (m *Module) LoginUser(ctx context.Context, h ck.SessionHandle, user ck.UserType, pin ck.Secret, name string) error {
-	if name != "" {
-		return fmt.Errorf("the token's users have no names: %w", ck.CKR_ARGUMENTS_BAD)
+	if name == "" {
+		return m.Login(ctx, h, user, pin)
 	}
-	return m.Login(ctx, h, user, pin)
+	return m.in(h, func(*session) error {
+		return fmt.Errorf("the token's users have no names: %w", ck.CKR_ARGUMENTS_BAD)
+	})
 }
 
 // reauthenticate is the context login: the PIN once more, for one use of a key
@@ -53,7 +55,7 @@ func (s *session) reauthenticate(ctx context.Context, pin ck.Secret) error {
 	}
 	user, _ := s.slot.who()
 	if user != loggedUser {
-		return fmt.Errorf("context login before login: %w", ck.CKR_USER_NOT_LOGGED_IN)
+		return fmt.Errorf("context login before login: %w", ck.CKR_OPERATION_NOT_INITIALIZED)
 	}
 	err := s.slot.token().CheckPIN(ctx, pin)
 	if ck.RVOf(err) == ck.CKR_PIN_LOCKED {
