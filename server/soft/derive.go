@@ -67,6 +67,9 @@ func (u *Unit) answerDerived(base *key, d derived) (unit.Key, error) {
 	}
 	if !d.encapsulated {
 		k.bits = inherit(base, k.bits)
+		if err := u.policy.Load().derives(base, k); err != nil {
+			return unit.Key{}, err
+		}
 	}
 	sum := d.checkSum
 	if sum == nil && k.class == ck.CKO_SECRET_KEY {

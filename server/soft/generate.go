@@ -24,6 +24,9 @@ func (u *Unit) GenerateKey(ctx context.Context, m mech.Mechanism, t ck.Template)
 	if err != nil {
 		return unit.Key{}, err
 	}
+	if err := u.policy.Load().generates(m); err != nil {
+		return unit.Key{}, err
+	}
 	if e.parameters != nil {
 		return u.generateParameters(ctx, e, m, t)
 	}
@@ -66,6 +69,10 @@ func (u *Unit) answer(k *key, checkSum []byte) (unit.Key, error) {
 			return unit.Key{}, err
 		}
 	}
+	return u.sealed(k, checkSum)
+}
+
+func (u *Unit) sealed(k *key, checkSum []byte) (unit.Key, error) {
 	b, err := u.seal(k)
 	if err != nil {
 		return unit.Key{}, err

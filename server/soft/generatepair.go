@@ -70,6 +70,9 @@ func (u *Unit) answerPair(m mech.Mechanism, p *pair, pub, priv *request) (pubKey
 	if (k.bits^pk.bits)&unit.BitAttrBound != 0 {
 		return pubKey, privKey, fmt.Errorf("halves of a pair differ in IBM_ATTRBOUND: %w", ck.CKR_TEMPLATE_INCONSISTENT)
 	}
+	if err := u.policy.Load().tests(k, info); err != nil {
+		return pubKey, privKey, err
+	}
 	if privKey, err = u.answer(k, nil); err != nil {
 		return pubKey, privKey, err
 	}

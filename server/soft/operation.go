@@ -30,6 +30,8 @@ type operation struct {
 	eng  *engine
 	blob unit.Blob
 	key  *key // nil for digests
+	// policy is the unit's when the operation began.
+	policy *policy
 }
 
 func (u *Unit) begin(op mech.Op, m mech.Mechanism, blob unit.Blob) (*operation, error) {
@@ -40,7 +42,7 @@ func (u *Unit) begin(op mech.Op, m mech.Mechanism, blob unit.Blob) (*operation, 
 	if row.Use&op.Flag() == 0 {
 		return nil, invalidMechanism(m, "does not "+op.String())
 	}
-	o := &operation{op: op, mech: m, row: row, eng: e, blob: blob}
+	o := &operation{op: op, mech: m, row: row, eng: e, blob: blob, policy: u.policy.Load()}
 	if len(row.Keys) == 0 {
 		return o, nil
 	}
@@ -152,7 +154,14 @@ func (o *operation) prehashed(digest []byte) ([]byte, error) {
 func (o *operation) end(data, sig []byte) ([]byte, error) {
 	switch o.op {
 	case mech.OpSign:
-		return o.eng.sign(o.key, o.mech, data)
+		sig, err := o.eng.sign(o.key, o.mech, data)
+		if err != nil {
+			return nil, err
+		}
+		if err := o.policy.crossCheck(o, data, sig); err != nil {
+			return nil, err
+		}
+		return sig, nil
 	case mech.OpVerify:
 		return nil, o.eng.verify(o.key, o.mech, data, sig)
 	}

@@ -3,7 +3,6 @@ package soft
 import (
 	"crypto"
 	"fmt"
-	"slices"
 	"strings"
 
 	"grep11/pkcs11/ck"
@@ -64,7 +63,7 @@ func (p *policy) permits(right unit.Bits, m mech.Mechanism, row *mech.Row, k *ke
 	if right == unit.BitWrap || right == unit.BitUnwrap {
 		points = append(points, command.XCP_CPB_NON_ATTRBOUND)
 	}
-	if err := p.needs(m.Type.String(), append(points, byMechanism(right, m, row, k)...)...); err != nil {
+	if err := p.needs(m.Type.String(), append(append(points, ownPoints[m.Type]...), byMechanism(right, m, row, k)...)...); err != nil {
 		return err
 	}
 	return p.strong(k)
@@ -81,27 +80,11 @@ func (p *policy) permitsPublic(right unit.Bits, m mech.Mechanism, k *key) error 
 	return nil
 }
 
-// lists tells whether a mechanism can be used with keys of any of its types.
-func (p *policy) lists(row *mech.Row) bool {
-	if p == nil || len(row.Keys) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(row.Keys, func(t ck.KeyType) bool { return p.needs(row.Type.String(), byType[t]...) == nil })
-}
-
-// byMechanism are the points of single mechanisms and groups of them.
+// byMechanism are the points of mechanisms that depend on what is done with them.
 func byMechanism(right unit.Bits, m mech.Mechanism, row *mech.Row, k *key) []command.ControlPoint {
 	switch {
-	case m.Type == ck.CKM_RSA_X_509:
-		return []command.ControlPoint{command.XCP_CPB_ALG_RAW_RSA}
-	case m.Type == ck.CKM_RSA_PKCS_OAEP:
-		return []command.ControlPoint{command.XCP_CPB_ALG_RSA_OAEP}
 	case m.Type == ck.CKM_RSA_PKCS && (right == unit.BitDecrypt || right == unit.BitUnwrap):
 		return []command.ControlPoint{command.XCP_CPB_ALG_NFIPS2024} // SP 800-131A r2 §6
-	case m.Type == ck.CKM_IBM_BTC_DERIVE:
-		return []command.ControlPoint{command.XCP_CPB_BTC}
-	case m.Type == ck.CKM_IBM_ECDSA_OTHER:
-		return []command.ControlPoint{command.XCP_CPB_ECDSA_OTHER}
 	case right == unit.BitSign && row.Hash == crypto.SHA1 && k.class == ck.CKO_PRIVATE_KEY:
 		return []command.ControlPoint{command.XCP_CPB_ALG_NFIPS2011} // SP 800-131A §3
 	case right == unit.BitSign && k.class == ck.CKO_SECRET_KEY && row.Hash != 0 && 2*k.size() < row.Hash.Size():
@@ -118,11 +101,18 @@ var combinations = []struct {
 	{unit.BitEncrypt | unit.BitDecrypt, unit.BitWrap | unit.BitUnwrap, command.XCP_CPB_WRAP_CRYPT_KEYS},
 	{unit.BitEncrypt | unit.BitDecrypt, unit.BitSign | unit.BitVerify, command.XCP_CPB_SIGN_CRYPT_KEYS},
 	{unit.BitWrap | unit.BitUnwrap, unit.BitSign | unit.BitVerify, command.XCP_CPB_WRAP_SIGN_KEYS},
+	{unit.BitExtractable, unit.BitProtkeyExtractable, command.XCP_CPB_ALLOW_COMBINED_EXTRACT},
 }
 
 // makes checks a key that is about to be sealed for the first time.
 func (p *policy) makes(k *key) error {
-	if p == nil || k.class == ck.CKO_PUBLIC_KEY {
+	if p == nil {
+		return nil
+	}
+	if k.class == ck.CKO_PUBLIC_KEY {
+		if k.bits.Has(unit.BitAttrBound) && !k.bits.Has(unit.BitLocal) {
+			return p.needs("an attribute-bound public key", command.XCP_CPB_USER_SET_ATTRBOUND)
+		}
 		return nil
 	}
 	if k.bits.Has(unit.BitLocal) {
@@ -133,6 +123,14 @@ func (p *policy) makes(k *key) error {
 		if err := p.needs("making a key", point); err != nil {
 			return err
 		}
+	}
+	return p.keeps(k)
+}
+
+// keeps checks a key whose attributes changed.
+func (p *policy) keeps(k *key) error {
+	if p == nil || k.class == ck.CKO_PUBLIC_KEY {
+		return nil
 	}
 	for _, c := range combinations {
 		if k.bits&c.a != 0 && k.bits&c.b != 0 {
@@ -150,11 +148,15 @@ func (p *policy) strong(k *key) error {
 	if err != nil {
 		return err
 	}
-	return p.needs(fmt.Sprintf("a key of type %v", k.typ), append(points, sizePoint(strength))...)
+	// GREP11's calls carry no login session that a key could be bound to.
+	points = append(points, sizePoint(strength), command.XCP_CPB_ALLOW_NONSESSION)
+	return p.needs(fmt.Sprintf("a key of type %v", k.typ), points...)
 }
 
 // byType are the points of key types.
 var byType = map[ck.KeyType][]command.ControlPoint{
+	ck.CKK_DES2:              {command.XCP_CPB_ALG_NBSI2009},
+	ck.CKK_DES3:              {command.XCP_CPB_ALG_NFIPS2021},
 	ck.CKK_RSA:               {command.XCP_CPB_ALG_RSA},
 	ck.CKK_DSA:               {command.XCP_CPB_ALG_DSA},
 	ck.CKK_DH:                {command.XCP_CPB_ALG_DH},
@@ -185,6 +187,9 @@ func facts(k *key) (points []command.ControlPoint, strength int, err error) {
 	info, err := parseSPKI(k.spki)
 	if err != nil {
 		return nil, 0, err
+	}
+	if k.typ == ck.CKK_RSA && smallExponent(info) {
+		points = append(points, command.XCP_CPB_KEYSZ_RSA65536)
 	}
 	switch k.typ {
 	case ck.CKK_RSA, ck.CKK_DSA, ck.CKK_DH:

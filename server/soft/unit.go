@@ -57,8 +57,8 @@ func New(c Config) (*Unit, error) {
 
 func (u *Unit) Name() string { return u.name }
 
-// Mechanisms are the rows that have an engine (all, but for those that a build
-// without libcrypto lacks) and some type of key that the policy allows.
+// Mechanisms are the rows that have an engine and that the policy leaves: all,
+// but for those that a build without libcrypto lacks.
 func (u *Unit) Mechanisms() []*mech.Row {
 	all, p := mech.All(), u.policy.Load()
 	rows := make([]*mech.Row, 0, len(all))

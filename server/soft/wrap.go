@@ -30,6 +30,9 @@ func (u *Unit) WrapKey(_ context.Context, m mech.Mechanism, blob, kek, mac unit.
 	if err := w.exports(k); err != nil {
 		return nil, err
 	}
+	if err := u.policy.Load().wraps(w.kek, k); err != nil {
+		return nil, err
+	}
 	if err := w.fits(k.class); err != nil {
 		return nil, err
 	}
@@ -75,7 +78,7 @@ func (u *Unit) wrapping(m mech.Mechanism, kek unit.Blob, right unit.Bits, use ck
 	if row.Use&use == 0 || crypt == nil {
 		return nil, invalidMechanism(m, "neither wraps nor unwraps so")
 	}
-	k, err := u.openKey(kek)
+	k, err := u.openKEK(kek, right)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +91,14 @@ func (u *Unit) wrapping(m mech.Mechanism, kek unit.Blob, right unit.Bits, use ck
 		return nil, err
 	}
 	return &wrapping{k, m, row, crypt}, nil
+}
+
+// openKEK also takes a plain SPKI to wrap with.
+func (u *Unit) openKEK(b unit.Blob, right unit.Bits) (*key, error) {
+	if spki, ok := b.RawSPKI(); ok && right == unit.BitWrap {
+		return u.policy.Load().rawKEK(spki)
+	}
+	return u.openKey(b)
 }
 
 // exports tells whether a key may leave under this one.
