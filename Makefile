@@ -13,6 +13,8 @@ LDLIBRARY := -s -w -extldflags "-Wl,--version-script=$(CURDIR)/c/exports.map -Wl
 
 # How long each fuzz target runs in `make fuzz`.
 FUZZTIME ?= 10s
+# One of emulated, softhsm, plain for `make conformance`; all if empty.
+KIND ?=
 # Arguments of the benchmark, for example `make bench BENCH="-time 3s"`.
 BENCH ?=
 # Arguments of the chaos test.
@@ -45,6 +47,12 @@ test: build
 	$(GO) test -race $$($(GO) list ./... | grep -v /conformance)
 	$(GO) test -count=1 -p 1 -timeout 20m ./conformance/...
 	@cat $(OUT)/consumers.txt
+
+# The suites against emulated units, units on SoftHSM2 and plain GREP11, with a
+# table at the end. KIND chooses one; it takes about ten minutes each.
+conformance: build
+	@build/deps.sh test
+	$(GO) run ./build/conformance $(KIND)
 
 check:
 	@build/deps.sh check
