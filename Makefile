@@ -24,6 +24,14 @@ CHAOS ?=
 CALLS ?= 1000000
 SEED ?= 1
 
+# Where `make install` puts things; packages set DESTDIR.
+DESTDIR ?=
+PREFIX ?= /usr
+LIBDIR ?= $(PREFIX)/lib/$(shell gcc -print-multiarch)
+DOCDIR := $(PREFIX)/share/doc/grep11
+APPLICATIONS := $(addprefix conformance/consumers/testdata/,openssl.cnf nginx.conf apache.conf stunnel.conf haproxy.cfg \
+	knot.conf strongswan.conf gnupg-pkcs11-scd.conf java.cfg pykcs11.py)
+
 .PHONY: build demo test chaos bench vectors check generate fuzz machine clean
 
 # -v names each package as it is compiled: the first time takes minutes.
@@ -85,6 +93,21 @@ fuzz:
 # Calls against a model of the standard's states; make test has a short run.
 machine: build
 	$(GO) test -count=1 -v -timeout 2h -run 'TestMachine$$' ./conformance -machine.calls $(CALLS) -machine.seed $(SEED)
+
+# After `make build`. The library goes where OpenSSH's agent and p11-kit look;
+# nothing is started, and p11-kit shows the module to few programs.
+install:
+	@test -e $(LIBRARY) || { echo "make build comes first" >&2; exit 1; }
+	install -D -m 755 $(OUT)/grep11 $(DESTDIR)$(PREFIX)/bin/grep11
+	install -D -m 644 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libgrep11-pkcs11.so
+	install -D -m 644 build/install/grep11.module $(DESTDIR)$(PREFIX)/share/p11-kit/modules/grep11.module
+	sed -i 's|^module: .*|module: $(LIBDIR)/libgrep11-pkcs11.so|' $(DESTDIR)$(PREFIX)/share/p11-kit/modules/grep11.module
+	install -D -m 644 build/install/grep11.service $(DESTDIR)$(PREFIX)/lib/systemd/system/grep11.service
+	install -D -m 644 build/install/grep11.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/grep11.conf
+	install -d $(DESTDIR)/etc/grep11 $(DESTDIR)$(DOCDIR)/examples
+	install -m 644 README.md $(DESTDIR)$(DOCDIR)
+	install -m 644 server/example.toml $(DESTDIR)$(DOCDIR)/examples/server.toml
+	install -m 644 build/install/client.toml $(APPLICATIONS) $(DESTDIR)$(DOCDIR)/examples
 
 clean:
 	rm -rf $(OUT)

@@ -1,6 +1,7 @@
 package pkcs11
 
 import (
+	"cmp"
 	"context"
 	"crypto/cipher"
 	"log/slog"
@@ -67,6 +68,7 @@ func (m *Module) connect(c settings) error {
 		}
 		v := newService(client, conf.Token, ck.SlotID(i*apart))
 		v.localPublicOps, v.wrapPoints, v.synthetic = conf.LocalPublicOps, c.wrapPoints, c.synthetic
+		v.patience = cmp.Or(conf.Timeouts.Unreachable, grep11client.DefaultTimeouts.Unreachable)
 		m.services = append(m.services, v)
 	}
 	return nil

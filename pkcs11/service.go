@@ -20,9 +20,10 @@ type service struct {
 	label  string               // immutable; of the one token, "" for all
 	base   ck.SlotID            // immutable; id of the first slot
 
-	localPublicOps bool // immutable; work that needs no HSM is done here
-	wrapPoints     bool // immutable; Edwards points in an OCTET STRING
-	synthetic      bool // immutable; keys without a certificate are shown with one
+	localPublicOps bool          // immutable; work that needs no HSM is done here
+	wrapPoints     bool          // immutable; Edwards points in an OCTET STRING
+	synthetic      bool          // immutable; keys without a certificate are shown with one
+	patience       time.Duration // immutable; how long the service may be away unnoticed
 
 	mu     sync.Mutex
 	slots  []*slot   // guarded by mu; in the order of ids; never empty
@@ -80,6 +81,11 @@ func (v *service) find(ctx context.Context, id ck.SlotID) *slot {
 		}
 	}
 	return nil
+}
+
+// covers tells whether a slot's id is of this service.
+func (v *service) covers(id ck.SlotID) bool {
+	return id == v.base || v.label == "" && id >= v.base && id-v.base < slotsApart
 }
 
 // changed makes the next listing real.

@@ -43,6 +43,9 @@ func (m *Module) OpenSession(ctx context.Context, id ck.SlotID, flags ck.Flags) 
 		return 0, ck.CKR_SESSION_ASYNC_NOT_SUPPORTED
 	}
 	l, err := m.usable(ctx, id)
+	if err != nil && m.await(ctx, id) {
+		l, err = m.usable(ctx, id)
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -2,6 +2,7 @@ package pkcs11_test
 
 import (
 	"testing"
+	"time"
 
 	"grep11/pkcs11/ck"
 )
@@ -125,5 +126,31 @@ func TestPINLocks(t *testing.T) {
 	wants(t, "locked", m.Login(t.Context(), u.h, ck.CKU_USER, ck.Secret(userPIN)), ck.CKR_PIN_LOCKED)
 	if info, err := m.GetTokenInfo(t.Context(), 0); err != nil || info.Flags&ck.CKF_USER_PIN_LOCKED == 0 {
 		t.Errorf("flags %#x, %v", info.Flags, err)
+	}
+}
+
+// The first session of a process meets a service that is about to be back.
+func TestFirstSessionAwaitsTheService(t *testing.T) {
+	s := newStack(t)
+	s.stop()
+	for _, row := range []struct {
+		what string
+		more string
+		want error
+	}{
+		{"a service that comes back", "", nil},
+		{"one that stays away", "[timeouts]\nunreachable = \"300ms\"", ck.CKR_TOKEN_NOT_PRESENT},
+	} {
+		m := s.module(row.more)
+		back := make(chan struct{})
+		if row.want == nil {
+			time.AfterFunc(1200*time.Millisecond, func() { s.start(); close(back) })
+		} else {
+			s.stop()
+			close(back)
+		}
+		_, err := m.OpenSession(t.Context(), 0, rw)
+		wants(t, row.what, err, row.want)
+		<-back
 	}
 }

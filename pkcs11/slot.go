@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"grep11/grep11client"
 	"grep11/pkcs11/ck"
@@ -126,6 +127,34 @@ func (m *Module) usable(ctx context.Context, id ck.SlotID) (*slot, error) {
 	}
 	return l, nil
 }
+
+// await waits for a service that does not answer, for as long as a service may
+// be away unnoticed: it may be restarting. The first session of a process is
+// worth it, for some applications never ask again. libp11 0.4.12, which is what
+// nginx uses, lets the thread that was refused it wait for ever.
+func (m *Module) await(ctx context.Context, id ck.SlotID) bool {
+	for _, v := range m.services {
+		if !v.covers(id) {
+			continue
+		}
+		for until := time.Now().Add(v.patience); ; {
+			if err := v.refresh(ctx); err == nil {
+				return true
+			}
+			select {
+			case <-ctx.Done():
+				return false
+			case <-time.After(awaitPause):
+			}
+			if time.Now().After(until) {
+				return false
+			}
+		}
+	}
+	return false
+}
+
+const awaitPause = 100 * time.Millisecond
 
 // known tells whether a token is in the slot, and which.
 func (l *slot) known() (bool, grep11client.TokenInfo) {

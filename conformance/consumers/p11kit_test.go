@@ -21,8 +21,14 @@ func (s *service) p11Kit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.write(t, "home/.config/pkcs11/modules/grep11.module", string(text))
-	err = filepath.WalkDir(s.path("home"), func(path string, d os.DirEntry, err error) error {
+	s.registerModule(t, string(text))
+}
+
+// registerModule makes a home with a module file.
+func (s *service) registerModule(t *testing.T, text string) {
+	t.Helper()
+	s.write(t, "home/.config/pkcs11/modules/grep11.module", text)
+	err := filepath.WalkDir(s.path("home"), func(path string, d os.DirEntry, err error) error {
 		return errors.Join(err, os.Chmod(path, 0o755))
 	})
 	if err != nil {
