@@ -2,10 +2,6 @@ package soft
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"fmt"
 	"testing"
 
 	"grep11/pkcs11/ck"
@@ -135,76 +131,4 @@ func FuzzState(f *testing.F) {
 			t.Error(err)
 		}
 	})
-}
-
-// BenchmarkBadPadding decrypts RSA blocks that are padded well and not: the
-// times must be alike, as what takes longer would tell an attacker which.
-func BenchmarkBadPadding(b *testing.B) {
-	u := newTestUnit(b)
-	_, priv, err := u.GenerateKeyPair(b.Context(), mech.Mechanism{Type: ck.CKM_RSA_PKCS_KEY_PAIR_GEN}, ck.Template{ck.Ulong(ck.CKA_MODULUS_BITS, 2048)},
-		ck.Template{ck.Bool(ck.CKA_DECRYPT, true), ck.Bool(ck.CKA_UNWRAP, true)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	k, err := u.openKey(priv.Blob)
-	if err != nil {
-		b.Fatal(err)
-	}
-	r, err := open(k, openRSA)
-	if err != nil {
-		b.Fatal(err)
-	}
-	good, err := padPKCS1Encrypt(make([]byte, 32), r.size)
-	if err != nil {
-		b.Fatal(err)
-	}
-	oaepParam := &mech.OAEP{Hash: ck.CKM_SHA256, MGF: ck.CKG_MGF1_SHA256}
-	goodOAEP, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, &rsa.PublicKey{N: r.n, E: int(r.e.Int64())}, make([]byte, 32), nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, c := range []struct {
-		name  string
-		alter func(em []byte)
-	}{
-		{"good", func([]byte) {}},
-		{"the first byte is wrong", func(em []byte) { em[0] = 1 }},
-		{"the second byte is wrong", func(em []byte) { em[1] = 1 }},
-		{"no zero ends the filler", func(em []byte) { em[len(em)-33] = 1; copy(em[len(em)-32:], bytes.Repeat([]byte{7}, 32)) }},
-		{"the filler is short", func(em []byte) { em[5] = 0 }},
-		{"the message is empty", func(em []byte) { copy(em[2:], bytes.Repeat([]byte{7}, len(em)-3)); em[len(em)-1] = 0 }},
-	} {
-		em := bytes.Clone(good)
-		c.alter(em)
-		ct, err := r.public(em)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Run("PKCS1/"+c.name, func(b *testing.B) {
-			for b.Loop() {
-				_, _ = u.Single(b.Context(), mech.OpDecrypt, mech.Mechanism{Type: ck.CKM_RSA_PKCS}, priv.Blob, unit.Input{Data: ct})
-			}
-		})
-		b.Run("unwrap/"+c.name, func(b *testing.B) {
-			t := ck.Template{ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_AES), ck.Ulong(ck.CKA_VALUE_LEN, 32)}
-			for b.Loop() {
-				_, _ = u.UnwrapKey(b.Context(), mech.Mechanism{Type: ck.CKM_RSA_PKCS}, ct, priv.Blob, nil, t)
-			}
-		})
-	}
-	for i, ct := range [][]byte{goodOAEP, mustPublic(b, r, good)} {
-		b.Run(fmt.Sprintf("OAEP/%s", []string{"good", "no padding at all"}[i]), func(b *testing.B) {
-			for b.Loop() {
-				_, _ = u.Single(b.Context(), mech.OpDecrypt, mech.Mechanism{Type: ck.CKM_RSA_PKCS_OAEP, Param: oaepParam}, priv.Blob, unit.Input{Data: ct})
-			}
-		})
-	}
-}
-
-func mustPublic(b *testing.B, r *rsaKey, em []byte) []byte {
-	ct, err := r.public(em)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return ct
 }
