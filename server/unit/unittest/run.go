@@ -65,6 +65,7 @@ func Run(t *testing.T, u, other unit.Unit) *Used {
 		t.Run(c.name, func(t *testing.T) { c.run(t, k) })
 	}
 	t.Run("states", func(t *testing.T) { testStates(t, k, other) })
+	t.Run("states that go from unit to unit", func(t *testing.T) { testHandover(t, k, other) })
 	return used
 }
 
