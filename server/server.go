@@ -62,7 +62,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, closeUnits(members), store.Close())
 	}
-	if err := s.listen(); err != nil {
+	if err := errors.Join(s.checkStore(ctx), s.listen()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

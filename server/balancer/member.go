@@ -156,6 +156,16 @@ func (b *Balancer) Drain(name string, drained bool) (load int64, err error) {
 	return 0, fmt.Errorf("no crypto unit is called %q: %w", name, ck.CKR_ARGUMENTS_BAD)
 }
 
+// CommittedKey is the pattern of a unit's committed next wrapping key, nil for none.
+func (b *Balancer) CommittedKey(name string) []byte {
+	for _, m := range b.members {
+		if m.Name() == name {
+			return committed(m)
+		}
+	}
+	return nil
+}
+
 // Unit finds a unit by its name, in or out of service; nil if there is none.
 func (b *Balancer) Unit(name string) unit.Unit {
 	for _, m := range b.members {

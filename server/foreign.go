@@ -1,0 +1,50 @@
+package server
+
+import (
+	"context"
+	"encoding/hex"
+
+	"grep11/server/unit"
+)
+
+// sampled is how many stored keys are looked at for a judgement of the store.
+const sampled = 100
+
+// checkStore says loudly where the store is another service's: none of its keys
+// is sealed under a master key that the crypto units have. It says no more, for the
+// owners may have given the old keys up; each use of one is refused by itself.
+func (s *Server) checkStore(ctx context.Context) error {
+	held := map[string]bool{}
+	for _, u := range s.units.Units() {
+		next := s.units.CommittedKey(u.Name)
+		for _, pattern := range [][]byte{u.WrappingKey, next} {
+			if len(pattern) > 0 {
+				held[hex.EncodeToString(pattern)[:2*lenWKID]] = true
+			}
+		}
+	}
+	stored, err := s.ext.store.Sealed(ctx, 0, sampled)
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	var foreign string
+	for _, o := range stored {
+		id, err := unit.Blob(o.Blob).WKID()
+		if err != nil {
+			continue
+		}
+		if foreign = hex.EncodeToString(id[:]); held[foreign] {
+			return nil
+		}
+	}
+	for pattern := range held {
+		if foreign != "" {
+			s.log.Error("the stored keys are sealed under a master key that no crypto unit has: a store or units of another service?",
+				"stored keys", foreign, "crypto units", pattern)
+		}
+	}
+	return nil
+}
+
+// lenWKID is how much of a pattern a blob holds.
+const lenWKID = len(unit.Header{}.WKID)
