@@ -25,6 +25,7 @@ type life struct {
 	end    context.CancelFunc
 	bound  time.Duration // of one call, 0 for none
 	log    *slog.Logger  // nil: none
+	trace  bool          // a line per call
 	calls  atomic.Int64  // under way
 }
 
@@ -66,7 +67,10 @@ func call(name string, a *args, f func(context.Context, *pkcs11.Module) error) C
 	defer l.leave()
 	ctx := until.New(l.ctx, l.latest())
 	defer ctx.Release()
-	return l.result(name, run(ctx, l.module, name, a, f))
+	began := l.now()
+	err := run(ctx, l.module, name, a, f)
+	l.traced(name, began, a, err)
+	return l.result(name, err)
 }
 
 // callUnbounded is call for a function that waits as long as the caller likes.
@@ -76,7 +80,10 @@ func callUnbounded(name string, a *args, f func(context.Context, *pkcs11.Module)
 		return rv(ck.CKR_CRYPTOKI_NOT_INITIALIZED)
 	}
 	defer l.leave()
-	return l.result(name, run(l.ctx, l.module, name, a, f))
+	began := l.now()
+	err := run(l.ctx, l.module, name, a, f)
+	l.traced(name, began, a, err)
+	return l.result(name, err)
 }
 
 func run(ctx context.Context, m *pkcs11.Module, name string, a *args, f func(context.Context, *pkcs11.Module) error) (err error) {
@@ -94,12 +101,40 @@ func run(ctx context.Context, m *pkcs11.Module, name string, a *args, f func(con
 	return f(ctx, m)
 }
 
+// now is when a call begins that is traced.
+func (l *life) now() (t time.Time) {
+	if l.trace {
+		t = time.Now()
+	}
+	return t
+}
+
+// traced writes the line of a call's trace: how long it took and what it
+// answered. Of the arguments the session alone is shown; others may be secrets.
+func (l *life) traced(name string, began time.Time, a *args, err error) {
+	if !l.trace {
+		return
+	}
+	line := slog.NewRecord(began, slog.LevelInfo, "trace", 0)
+	line.AddAttrs(slog.String("call", name))
+	if a.inSession {
+		line.AddAttrs(slog.Uint64("session", uint64(a.session)))
+	}
+	line.AddAttrs(slog.Duration("took", time.Since(began)), slog.String("rv", l.code(err).Error()))
+	_ = l.log.Handler().Handle(l.ctx, line) // a log that cannot be written is no reason to fail calls
+}
+
+// code is a call's answer.
+func (l *life) code(err error) ck.RV {
+	if err != nil && l.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return ck.CKR_CRYPTOKI_NOT_INITIALIZED // woken by C_Finalize
+	}
+	return ck.RVOf(err)
+}
+
 // result logs a call that ended and makes its CK_RV.
 func (l *life) result(name string, err error) C.CK_RV {
-	code := ck.RVOf(err)
-	if err != nil && l.ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		code = ck.CKR_CRYPTOKI_NOT_INITIALIZED // woken by C_Finalize
-	}
+	code := l.code(err)
 	level := levelOf(code)
 	switch {
 	case l.log == nil || !l.log.Enabled(l.ctx, level):

@@ -82,6 +82,22 @@ func TestCallsAreLogged(t *testing.T) {
 	}
 }
 
+func TestTrace(t *testing.T) {
+	var text strings.Builder
+	begin(t, &life{log: slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelError})), trace: true})
+	call("C_Login", &args{session: 7, inSession: true}, answer(fmt.Errorf("PIN 1234: %w", ck.CKR_PIN_INCORRECT)))
+	call("C_GetInfo", &args{}, answer(nil))
+	got := text.String()
+	for _, part := range []string{"call=C_Login session=7 took=", "rv=CKR_PIN_INCORRECT", "call=C_GetInfo took=", "rv=CKR_OK"} {
+		if !strings.Contains(got, part) {
+			t.Errorf("%q lacks %q", got, part)
+		}
+	}
+	if strings.Contains(got, "1234") || strings.Count(got, "\n") != 2 {
+		t.Errorf("traced %q", got)
+	}
+}
+
 func TestUnpad(t *testing.T) {
 	for in, want := range map[string]string{
 		"dev                             ": "dev",

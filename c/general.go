@@ -39,7 +39,7 @@ func go_C_Initialize(pInitArgs C.CK_VOID_PTR) C.CK_RV {
 	if err != nil {
 		return rv(ck.RVOf(err))
 	}
-	l := &life{module: m, bound: m.CallTimeout(), log: m.Log()}
+	l := &life{module: m, bound: m.CallTimeout(), log: m.Log(), trace: m.Trace()}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	current.Store(l)
 	relay()

@@ -30,6 +30,7 @@ type File struct {
 type Log struct {
 	File  string `toml:"file"`  // path, "stderr" or "syslog"; empty: nowhere
 	Level string `toml:"level"` // error, warn, info, debug; empty: warn
+	Trace bool   `toml:"trace"` // a line per call, whatever the level
 }
 
 // ConfigError is a mistake in a configuration file. Line is 0 where it is not

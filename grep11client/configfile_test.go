@@ -46,7 +46,7 @@ level = "debug"
 	if a.Pool != (Pool{8, time.Minute, DefaultPool.Keepalive}) || a.Timeouts.Call != 3*time.Second || a.Timeouts.Connect != DefaultTimeouts.Connect {
 		t.Errorf("pool and timeouts: %+v %+v", a.Pool, a.Timeouts)
 	}
-	if f.Log != (Log{"/etc/grep11/log", "debug"}) {
+	if f.Log != (Log{"/etc/grep11/log", "debug", false}) {
 		t.Errorf("log: %+v", f.Log)
 	}
 }

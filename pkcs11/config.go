@@ -55,7 +55,7 @@ func ours(reserved string) string {
 }
 
 func logOf(l grep11client.Log) logSettings {
-	s := logSettings{to: l.File, level: slog.LevelWarn}
+	s := logSettings{to: l.File, level: slog.LevelWarn, trace: l.Trace}
 	if l.Level != "" {
 		_ = s.level.UnmarshalText([]byte(l.Level)) // its spelling was checked
 	}

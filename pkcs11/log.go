@@ -14,6 +14,7 @@ import (
 type logSettings struct {
 	to    string // "", "stderr", "syslog" or a file's path
 	level slog.Level
+	trace bool // a line per call
 }
 
 const toStderr, toSyslog = "stderr", "syslog"

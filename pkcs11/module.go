@@ -18,6 +18,7 @@ type Module struct {
 	file     string        // immutable
 	timeout  time.Duration // immutable; of one call
 	log      *slog.Logger  // immutable
+	trace    bool          // immutable; wants a line per call
 	logFile  *logFile      // immutable
 	services []*service    // immutable
 	faulty   *slot         // immutable; the one slot of a wrong configuration
@@ -36,6 +37,7 @@ func New(reserved string, getenv func(string) string) (*Module, error) {
 		file: c.file, sessions: newTable[ck.SessionHandle, *session](0), ended: make(chan struct{}), seal: newStateSeal(),
 	}
 	m.log, m.logFile = newLog(c.log)
+	m.trace = c.log.trace
 	if err == nil {
 		err = m.connect(c)
 	}
@@ -109,6 +111,9 @@ func (m *Module) CallTimeout() time.Duration { return m.timeout }
 
 // Log takes a line per failed call, and every call at debug level.
 func (m *Module) Log() *slog.Logger { return m.log }
+
+// Trace tells whether the log wants a line per call, whatever its level.
+func (m *Module) Trace() bool { return m.trace }
 
 // AttributeOutput is one attribute of C_GetAttributeValue's template: the type
 // wanted, the caller's buffer (nil asks for the length) and its ulValueLen,
