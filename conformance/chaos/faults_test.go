@@ -15,7 +15,8 @@ func dialFrom(address string, timeout time.Duration) (net.Conn, error) {
 	return net.DialTimeout("tcp", address, timeout)
 }
 
-// limits for the longest call, by kind of fault: what a caller may notice.
+// limits for the longest call, by kind of fault: a death is noticed at once; for
+// silence a caller may wait as long as is configured, mostly for one attempt.
 const (
 	attempt = 3 * time.Second  // the client's default
 	call    = 10 * time.Second // the same
@@ -34,14 +35,14 @@ type fault struct {
 func serverFaults(s string) []fault {
 	return []fault{
 		{"kill " + s, time.Second, false, time.Second, func(w *world) func() { return w.killServer(s) }},
-		{"stop " + s, attempt + time.Second, false, 4 * time.Second, func(w *world) func() {
+		{"stop " + s, call, false, 4 * time.Second, func(w *world) func() {
 			_ = w.up[s].Process.Signal(syscall.SIGSTOP)
 			return func() { _ = w.up[s].Process.Signal(syscall.SIGCONT) }
 		}},
-		{"cut off " + s, attempt + time.Second, false, 4 * time.Second, func(w *world) func() { return w.wired("drop app "+s, "drop db "+s) }},
-		{"cut off " + s + " from app", attempt + time.Second, false, 4 * time.Second, func(w *world) func() { return w.wired("drop app " + s) }},
-		{"cut off " + s + " from db", attempt + time.Second, false, 4 * time.Second, func(w *world) func() { return w.wired("drop db " + s) }},
-		{"delay " + s, attempt + time.Second, false, 2 * time.Second, func(w *world) func() { return w.wired("delay " + s + " 100ms") }},
+		{"cut off " + s, call, false, 4 * time.Second, func(w *world) func() { return w.wired("drop app "+s, "drop db "+s) }},
+		{"cut off " + s + " from app", call, false, 4 * time.Second, func(w *world) func() { return w.wired("drop app " + s) }},
+		{"cut off " + s + " from db", call, false, 4 * time.Second, func(w *world) func() { return w.wired("drop db " + s) }},
+		{"delay " + s, call, false, 2 * time.Second, func(w *world) func() { return w.wired("delay " + s + " 100ms") }},
 	}
 }
 
@@ -52,7 +53,7 @@ var databaseFaults = []fault{
 		return func() { w.db.Signal(syscall.SIGCONT) }
 	}},
 	{"cut off db", call + time.Second, true, 4 * time.Second, func(w *world) func() { return w.wired("drop db s1", "drop db s2") }},
-	{"delay db", attempt + time.Second, false, 2 * time.Second, func(w *world) func() { return w.wired("delay db 100ms") }},
+	{"delay db", call, false, 2 * time.Second, func(w *world) func() { return w.wired("delay db 100ms") }},
 }
 
 // A crypto unit of the emulated kind is part of its server's process. It dies
@@ -66,7 +67,7 @@ func unitFaults(n int) []fault {
 			w.owner.clear(w.T, g)
 			return func() { w.owner.load(w.T, g) }
 		}},
-		{"drain " + unit, time.Second, false, time.Second, func(w *world) func() {
+		{"drain " + unit, attempt, false, time.Second, func(w *world) func() {
 			place := unit + "@" + parts[server] + ":" + port9876
 			w.unit("drain " + place)
 			return func() { w.unit("resume " + place) }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -55,6 +57,7 @@ func TestPostgreSQL(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, string){
 		"changes are seen on the other server":     seenOnTheOther,
 		"two servers start on an empty database":   startTogether,
+		"two servers change the same objects":      changeTogether,
 		"a lost listener does not keep old values": lostListener,
 		"a broken connection is made again":        brokenConnection,
 		"wrong addresses are named":                wrongAddresses,
@@ -153,6 +156,64 @@ func startTogether(t *testing.T, base string) {
 		if k := <-keys; k != first {
 			t.Error("servers disagree:", first, k)
 		}
+	}
+}
+
+// Each version of an object is made once, and each object destroyed once,
+// whichever of the servers is asked.
+func changeTogether(t *testing.T, base string) {
+	a, b, tok := twoServers(t, base)
+	var updated, destroyed atomic.Int64
+	var callers sync.WaitGroup
+	objects := []*Object{newKey(tok.ID, "one"), newKey(tok.ID, "two"), newKey(tok.ID, "three")}
+	create(t, a, objects...)
+	for i := range 8 {
+		callers.Go(func() {
+			s := []*Store{a, b}[i%2]
+			for _, o := range objects {
+				for range 10 {
+					n, err := s.Object(t.Context(), tok.ID, o.ID)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					next := *n
+					next.Version++
+					err = s.Update(t.Context(), newRequest(tok.ID, "SetAttributes"), &next)
+					if err == nil {
+						updated.Add(1)
+					} else if !errors.Is(err, ck.CKR_IBM_GREP11_CONFLICT) {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	callers.Wait()
+	eventually(t, "as many versions as changes were answered", func() bool { // a hears of b's last one
+		versions := int64(0)
+		for _, o := range objects {
+			n, err := a.Object(t.Context(), tok.ID, o.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			versions += int64(n.Version) - 1
+		}
+		return versions > 0 && versions == updated.Load()
+	})
+	for i := range 8 {
+		callers.Go(func() {
+			err := []*Store{a, b}[i%2].Destroy(t.Context(), newRequest(tok.ID, "DestroyObject"), objects[i%3].ID)
+			if err == nil {
+				destroyed.Add(1)
+			} else if !errors.Is(err, ck.CKR_OBJECT_HANDLE_INVALID) {
+				t.Error(err)
+			}
+		})
+	}
+	callers.Wait()
+	if destroyed.Load() != 3 {
+		t.Errorf("%d of 3 objects were destroyed", destroyed.Load())
 	}
 }
 
