@@ -117,6 +117,9 @@ func FuzzDecodeParam(f *testing.F) {
 	f.Add(uint16(22), uint8(40), []byte("C_DeriveKey with CKM_ECDH1_DERIVE"))
 	f.Add(uint16(24), uint8(24), []byte{})
 	f.Fuzz(func(t *testing.T, which uint16, size uint8, data []byte) {
+		if row := mech.All()[int(which)%len(mech.All())]; row.Param == mech.ParamRSAAES || row.Param == mech.ParamKDF108 {
+			return // structures that point to others: nobody can tell a pointer inside those from garbage
+		}
 		memory := append(bytes.Clone(data), make([]byte, 256)...)
 		var p runtime.Pinner
 		defer p.Unpin()
