@@ -1,6 +1,7 @@
 /* A PKCS#11 module in front of SoftHSM2 whose token can be taken out and put
  * back, and which can hang: as the file $REMOVABLE says, "in", "out" or "hang".
  * Taking it out ends all sessions, as the standard says. */
+#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
