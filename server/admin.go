@@ -63,7 +63,7 @@ func (c *call) ExecuteAdmin(ctx context.Context, r *extpb.ExecuteAdminRequest) (
 	if err != nil {
 		return nil, fmt.Errorf("crypto unit %q: %w", r.Unit, err)
 	}
-	c.srv.units.Recheck(r.Unit)
+	c.srv.units.Recheck(ctx, r.Unit)
 	return &extpb.ExecuteAdminResponse{Block: block, Signature: signature}, nil
 }
 

@@ -176,10 +176,12 @@ func (b *Balancer) Unit(name string) unit.Unit {
 	return nil
 }
 
-// Recheck has a unit checked soon, because something about it has changed.
-func (b *Balancer) Recheck(name string) {
+// Recheck checks a unit now, because something about it has changed: who changed
+// it finds it in service, or learns why it is not.
+func (b *Balancer) Recheck(ctx context.Context, name string) {
 	for _, m := range b.members {
 		if m.Name() == name {
+			b.checked(ctx, m, b.opts.BackoffMin)
 			m.checkSoon()
 		}
 	}
