@@ -4,8 +4,12 @@ package main
 import "C"
 
 import (
+	"encoding/binary"
 	"fmt"
+	"os"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
@@ -66,8 +70,9 @@ func pbe(r raw) (mech.Param, error) {
 		Iterations: uint64(s.ulIteration)}, f.err
 }
 
-// pbkdf2 takes CK_PKCS5_PBKD2_PARAMS2: the older structure, whose password's
-// length is a pointer, has the same size and cannot be told apart.
+// pbkdf2 takes CK_PKCS5_PBKD2_PARAMS2, and the older structure that NSS has: of
+// the same size, with a pointer for the password's length, which no length is
+// as large as.
 func pbkdf2(r raw) (mech.Param, error) {
 	s, err := as[C.CK_PKCS5_PBKD2_PARAMS2](r)
 	if err != nil {
@@ -76,9 +81,28 @@ func pbkdf2(r raw) (mech.Param, error) {
 	if s.saltSource != C.CKZ_SALT_SPECIFIED || s.ulPrfDataLen != 0 {
 		return nil, badField("salt source or data of the PRF")
 	}
+	if s.ulPasswordLen > maxLen {
+		n, err := pointedTo(uintptr(s.ulPasswordLen))
+		if err != nil {
+			return nil, err
+		}
+		s.ulPasswordLen = C.CK_ULONG(n)
+	}
 	var f fields
 	return &mech.PBKDF2{PRF: uint64(s.prf), Salt: f.bytes(part(&s.pSaltSourceData, s.ulSaltSourceDataLen)),
 		Iterations: uint64(s.iterations), Password: f.bytes(part(&s.pPassword, s.ulPasswordLen))}, f.err
+}
+
+// pointedTo reads the CK_ULONG at an address that may be none: the kernel looks.
+func pointedTo(address uintptr) (uint64, error) {
+	var n [8]byte
+	local := unix.Iovec{Base: &n[0]}
+	local.SetLen(len(n))
+	got, err := unix.ProcessVMReadv(os.Getpid(), []unix.Iovec{local}, []unix.RemoteIovec{{Base: address, Len: len(n)}}, 0)
+	if err != nil || got != len(n) {
+		return 0, badField("length of the password")
+	}
+	return binary.NativeEndian.Uint64(n[:]), nil
 }
 
 func rsaAES(r raw) (mech.Param, error) {
