@@ -18,6 +18,8 @@ import (
 
 var startRelay sync.Once
 
+const leastProcessors = 4
+
 // relay makes threads leave their calls from now on. Where there is no bell they
 // go on calling Go themselves.
 func relay() {
@@ -29,6 +31,11 @@ func relay() {
 		conn, err := os.NewFile(uintptr(bell), "bell").SyscallConn()
 		if err != nil {
 			return
+		}
+		// A thread of C's keeps its processor of Go's when it leaves Go, until the
+		// runtime notices: there must be others.
+		if runtime.GOMAXPROCS(0) < leastProcessors {
+			runtime.GOMAXPROCS(leastProcessors)
 		}
 		go takeCalls(conn)
 		atomic.StoreInt32((*int32)(unsafe.Pointer(&C.relay_bell)), int32(bell))

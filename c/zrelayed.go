@@ -39,6 +39,9 @@ var relayed = [...]func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV{
 		return go_C_FindObjectsInit(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_ATTRIBUTE_PTR)(unsafe.Pointer(&a[1])), *(*C.CK_ULONG)(unsafe.Pointer(&a[2])))
 	},
 	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
+		return go_C_EncryptInit(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_MECHANISM_PTR)(unsafe.Pointer(&a[1])), *(*C.CK_OBJECT_HANDLE)(unsafe.Pointer(&a[2])))
+	},
+	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
 		return go_C_Encrypt(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_BYTE_PTR)(unsafe.Pointer(&a[1])), *(*C.CK_ULONG)(unsafe.Pointer(&a[2])), *(*C.CK_BYTE_PTR)(unsafe.Pointer(&a[3])), *(*C.CK_ULONG_PTR)(unsafe.Pointer(&a[4])))
 	},
 	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
@@ -46,6 +49,9 @@ var relayed = [...]func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV{
 	},
 	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
 		return go_C_EncryptFinal(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_BYTE_PTR)(unsafe.Pointer(&a[1])), *(*C.CK_ULONG_PTR)(unsafe.Pointer(&a[2])))
+	},
+	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
+		return go_C_DecryptInit(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_MECHANISM_PTR)(unsafe.Pointer(&a[1])), *(*C.CK_OBJECT_HANDLE)(unsafe.Pointer(&a[2])))
 	},
 	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
 		return go_C_Decrypt(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_BYTE_PTR)(unsafe.Pointer(&a[1])), *(*C.CK_ULONG)(unsafe.Pointer(&a[2])), *(*C.CK_BYTE_PTR)(unsafe.Pointer(&a[3])), *(*C.CK_ULONG_PTR)(unsafe.Pointer(&a[4])))
@@ -60,6 +66,9 @@ var relayed = [...]func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV{
 		return go_C_DigestKey(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_OBJECT_HANDLE)(unsafe.Pointer(&a[1])))
 	},
 	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
+		return go_C_SignInit(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_MECHANISM_PTR)(unsafe.Pointer(&a[1])), *(*C.CK_OBJECT_HANDLE)(unsafe.Pointer(&a[2])))
+	},
+	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
 		return go_C_Sign(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_BYTE_PTR)(unsafe.Pointer(&a[1])), *(*C.CK_ULONG)(unsafe.Pointer(&a[2])), *(*C.CK_BYTE_PTR)(unsafe.Pointer(&a[3])), *(*C.CK_ULONG_PTR)(unsafe.Pointer(&a[4])))
 	},
 	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
@@ -67,6 +76,9 @@ var relayed = [...]func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV{
 	},
 	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
 		return go_C_SignRecover(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_BYTE_PTR)(unsafe.Pointer(&a[1])), *(*C.CK_ULONG)(unsafe.Pointer(&a[2])), *(*C.CK_BYTE_PTR)(unsafe.Pointer(&a[3])), *(*C.CK_ULONG_PTR)(unsafe.Pointer(&a[4])))
+	},
+	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
+		return go_C_VerifyInit(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_MECHANISM_PTR)(unsafe.Pointer(&a[1])), *(*C.CK_OBJECT_HANDLE)(unsafe.Pointer(&a[2])))
 	},
 	func(a *[C.RELAYED_ARGUMENTS]C.uintptr_t) C.CK_RV {
 		return go_C_Verify(*(*C.CK_SESSION_HANDLE)(unsafe.Pointer(&a[0])), *(*C.CK_BYTE_PTR)(unsafe.Pointer(&a[1])), *(*C.CK_ULONG)(unsafe.Pointer(&a[2])), *(*C.CK_BYTE_PTR)(unsafe.Pointer(&a[3])), *(*C.CK_ULONG)(unsafe.Pointer(&a[4])))

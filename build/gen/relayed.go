@@ -13,6 +13,7 @@ import (
 var relayed = []string{
 	"C_InitToken", "C_InitPIN", "C_SetPIN", "C_Login", "C_LoginUser", "C_Logout",
 	"C_CreateObject", "C_CopyObject", "C_DestroyObject", "C_SetAttributeValue", "C_FindObjectsInit",
+	"C_SignInit", "C_VerifyInit", "C_EncryptInit", "C_DecryptInit",
 	"C_Encrypt", "C_EncryptUpdate", "C_EncryptFinal", "C_Decrypt", "C_DecryptUpdate", "C_DecryptFinal",
 	"C_DigestKey", "C_Sign", "C_SignFinal", "C_SignRecover", "C_Verify", "C_VerifyFinal",
 	"C_DigestEncryptUpdate", "C_DecryptDigestUpdate", "C_SignEncryptUpdate", "C_DecryptVerifyUpdate",
