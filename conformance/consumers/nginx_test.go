@@ -49,10 +49,11 @@ func (w *webServer) run(t *testing.T) {
 	w.settle(t, nil)
 }
 
-// stop ends nginx and finds out whether any of its processes stays behind.
+// stop ends nginx and finds out whether any of its processes stays behind. A
+// worker's last call may take all the time that calls have.
 func (w *webServer) stop(t *testing.T) {
 	syscall.Kill(w.master, syscall.SIGQUIT)
-	eventually(t, "nginx's processes end", 15*time.Second, func() error {
+	eventually(t, "nginx's processes end", 45*time.Second, func() error {
 		for pid := range w.seen {
 			if strings.HasPrefix(commandLine(pid), "nginx") {
 				return fmt.Errorf("process %d stays: %s", pid, commandLine(pid))
