@@ -9,7 +9,9 @@ import (
 )
 
 // relayed are the functions that as a rule wait for the service: their threads
-// wait in C (c/relay.c). What is answered here at once goes to Go directly.
+// wait in C (c/relay.c). What is answered here at once goes to Go directly, but
+// for what begins an operation: the relayed call comes next, and a thread that
+// has just left Go still keeps one of its processors.
 var relayed = []string{
 	"C_InitToken", "C_InitPIN", "C_SetPIN", "C_Login", "C_LoginUser", "C_Logout",
 	"C_CreateObject", "C_CopyObject", "C_DestroyObject", "C_SetAttributeValue", "C_FindObjectsInit",
