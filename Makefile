@@ -77,8 +77,9 @@ chaos: build
 	@build/deps.sh test
 	$(GO) test -count=1 -v -timeout 30m ./conformance/chaos -chaos 10m $(CHAOS)
 
-# WYCHEPROOF_DIR names a folder of Wycheproof files; without it a few vectors
-# from RFCs and Wycheproof are run. Then NIST's for all sets of SLH-DSA.
+# Over GREP11 and through the library. WYCHEPROOF_DIR names a folder of
+# Wycheproof files; without it a few vectors from RFCs and Wycheproof are run.
+# Then NIST's for all sets of SLH-DSA.
 vectors: build
 	$(GO) test -count=1 -v -run TestWycheproof ./conformance/vectors
 	GREP11_TEST_ALL_SLHDSA=1 $(GO) test -count=1 -run 'TestUnit$$' ./server/soft

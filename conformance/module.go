@@ -40,8 +40,15 @@ import (
 	"grep11/pkcs11/ck"
 )
 
-// tables are the standard's, from which the library is generated too.
-const tables = "../build/gen/tables/"
+// tables are the standard's, from which the library is generated too: their
+// folder, as seen from this package or from one below it.
+func tables() string {
+	const here = "../build/gen/tables/"
+	if _, err := os.Stat(here); err != nil {
+		return "../" + here
+	}
+	return here
+}
 
 // Function is a row of the standard's function table.
 type Function struct {
@@ -65,7 +72,7 @@ func Functions() ([]Function, error) {
 
 // Table reads one of the standard's tables without its heading.
 func Table(name string) ([][]string, error) {
-	f, err := os.Open(tables + name)
+	f, err := os.Open(tables() + name)
 	if err != nil {
 		return nil, err
 	}

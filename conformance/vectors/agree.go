@@ -56,14 +56,14 @@ func ecPKCS8(curve string, scalar []byte) ([]byte, error) {
 	return asn1.Marshal(pkcs8{0, pkix.AlgorithmIdentifier{Algorithm: oidEC, Parameters: asn1.RawValue{FullBytes: oid}}, inner})
 }
 
-func (s *service) ecdhPoint(ctx context.Context, f *file, g *group, v *vector) error {
-	return s.ecdh(ctx, g, v, v.Public)
+func (r *runner) ecdhPoint(ctx context.Context, f *file, g *group, v *vector) error {
+	return r.ecdh(ctx, g, v, v.Public)
 }
 
 // ecdhSPKI has the peer's key brought in as an SPKI, so that the service judges
-// its encoding and curve, and agrees with the point in the blob that it made.
-func (s *service) ecdhSPKI(ctx context.Context, f *file, g *group, v *vector) error {
-	peer, err := s.importPublic(ctx, v.Public)
+// its encoding and curve, and agrees with the point that it made of it.
+func (r *runner) ecdhSPKI(ctx context.Context, f *file, g *group, v *vector) error {
+	peer, err := r.importPublic(ctx, v.Public)
 	if err != nil {
 		return err
 	}
@@ -71,33 +71,37 @@ func (s *service) ecdhSPKI(ctx context.Context, f *file, g *group, v *vector) er
 		Algorithm pkix.AlgorithmIdentifier
 		Point     asn1.BitString
 	}
-	if _, err := asn1.Unmarshal(peer, &spki); err != nil {
+	info, err := r.publicInfo(ctx, peer)
+	if err != nil {
+		return err
+	}
+	if _, err := asn1.Unmarshal(info, &spki); err != nil {
 		return err
 	}
 	if oid, err := asn1.Marshal(curves[g.Curve].oid); err != nil || string(spki.Algorithm.Parameters.FullBytes) != string(oid) {
 		return ck.CKR_DOMAIN_PARAMS_INVALID // a key of another curve: no caller would go on
 	}
-	return s.ecdh(ctx, g, v, spki.Point.Bytes)
+	return r.ecdh(ctx, g, v, spki.Point.Bytes)
 }
 
-func (s *service) ecdh(ctx context.Context, g *group, v *vector, point []byte) error {
+func (r *runner) ecdh(ctx context.Context, g *group, v *vector, point []byte) error {
 	der, err := ecPKCS8(g.Curve, v.Private)
 	if err != nil {
 		return err
 	}
-	key, err := s.importPrivate(ctx, ck.CKK_EC, der)
+	key, err := r.importPrivate(ctx, ck.CKK_EC, der)
 	if err != nil {
 		return err
 	}
-	got, err := s.derive(ctx, key, ck.CKM_ECDH1_DERIVE, &mech.ECDH1{KDF: ck.CKD_NULL, Public: point}, curves[g.Curve].bytes)
+	got, err := r.derive(ctx, key, ck.CKM_ECDH1_DERIVE, &mech.ECDH1{KDF: ck.CKD_NULL, Public: point}, curves[g.Curve].bytes)
 	if err != nil {
 		return err
 	}
 	return same(got, v.Shared)
 }
 
-func (s *service) xdh(ctx context.Context, f *file, g *group, v *vector) error {
-	if err := s.need(ck.CKM_IBM_EC_X25519); err != nil {
+func (r *runner) xdh(ctx context.Context, f *file, g *group, v *vector) error {
+	if err := r.need(ck.CKM_IBM_EC_X25519); err != nil {
 		return err
 	}
 	if !strings.EqualFold(g.Curve, "curve25519") {
@@ -111,13 +115,18 @@ func (s *service) xdh(ctx context.Context, f *file, g *group, v *vector) error {
 	if err != nil {
 		return err
 	}
-	key, err := s.importPrivate(ctx, ck.CKK_EC_MONTGOMERY, der)
+	key, err := r.importPrivate(ctx, ck.CKK_EC_MONTGOMERY, der)
 	if err != nil {
 		return err
 	}
-	got, err := s.derive(ctx, key, ck.CKM_IBM_EC_X25519, &mech.ECDH1{KDF: ck.CKD_NULL, Public: v.Public}, len(v.Shared))
-	if err != nil {
-		return err
+	for _, t := range []ck.MechanismType{ck.CKM_ECDH1_DERIVE, ck.CKM_IBM_EC_X25519} { // the standard's, and the vendor's
+		got, err := r.derive(ctx, key, t, &mech.ECDH1{KDF: ck.CKD_NULL, Public: v.Public}, len(v.Shared))
+		if err == nil {
+			err = same(got, v.Shared)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return same(got, v.Shared)
+	return nil
 }

@@ -8,15 +8,15 @@ import (
 	"grep11/pkcs11/mech"
 )
 
-func (s *service) hkdf(ctx context.Context, f *file, g *group, v *vector) error {
-	if err := s.need(ck.CKM_HKDF_DERIVE); err != nil {
+func (r *runner) hkdf(ctx context.Context, f *file, g *group, v *vector) error {
+	if err := r.need(ck.CKM_HKDF_DERIVE); err != nil {
 		return err
 	}
 	h, ok := hashes[strings.TrimPrefix(f.Algorithm, "HKDF-")]
 	if !ok {
 		return leftOut("unknown KDF " + f.Algorithm)
 	}
-	key, err := s.importSecret(ctx, ck.CKK_GENERIC_SECRET, v.IKM)
+	key, err := r.secret(ctx, ck.CKK_GENERIC_SECRET, v.IKM)
 	if err != nil {
 		return err
 	}
@@ -24,7 +24,7 @@ func (s *service) hkdf(ctx context.Context, f *file, g *group, v *vector) error 
 	if len(v.Salt) == 0 {
 		p.SaltType = uint64(ck.CKF_HKDF_SALT_NULL)
 	}
-	got, err := s.derive(ctx, key, ck.CKM_HKDF_DERIVE, p, v.Size)
+	got, err := r.derive(ctx, key, ck.CKM_HKDF_DERIVE, p, v.Size)
 	if err != nil {
 		return err
 	}

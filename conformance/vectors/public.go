@@ -25,53 +25,56 @@ var hashes = map[string]struct {
 }
 
 // public is the group's public key.
-func (s *service) public(ctx context.Context, g *group) ([]byte, error) {
-	return s.once("public", func() ([]byte, error) {
-		key, err := s.importPublic(ctx, g.PublicDER)
+func (r *runner) public(ctx context.Context, g *group) (key, error) {
+	return r.once("public", func() (key, error) {
+		k, err := r.importPublic(ctx, g.PublicDER)
 		if err != nil && strings.Contains(err.Error(), ck.CKR_CURVE_NOT_SUPPORTED.Error()) {
-			return nil, leftOut("the service does not have the curve")
+			return key{}, leftOut("the service does not have the curve")
 		}
-		return key, err
+		return k, err
 	})
 }
 
-func (s *service) private(ctx context.Context, g *group) ([]byte, error) {
-	return s.once("private", func() ([]byte, error) { return s.importPrivate(ctx, ck.CKK_RSA, g.PrivatePKCS8) })
+func (r *runner) private(ctx context.Context, g *group) (key, error) {
+	return r.once("private", func() (key, error) { return r.importPrivate(ctx, ck.CKK_RSA, g.PrivatePKCS8) })
 }
 
-func (s *service) ecdsa(ctx context.Context, f *file, g *group, v *vector) error {
-	key, err := s.public(ctx, g)
+func (r *runner) ecdsa(ctx context.Context, f *file, g *group, v *vector) error {
+	key, err := r.public(ctx, g)
 	if err != nil {
 		return err
 	}
-	return s.verify(ctx, key, hashes[g.SHA].ecdsa, nil, v.Msg, v.Sig)
+	return r.verify(ctx, key, hashes[g.SHA].ecdsa, nil, v.Msg, v.Sig)
 }
 
-func (s *service) eddsa(ctx context.Context, f *file, g *group, v *vector) error {
-	key, err := s.public(ctx, g)
+func (r *runner) eddsa(ctx context.Context, f *file, g *group, v *vector) error {
+	if err := r.need(ck.CKM_EDDSA); err != nil {
+		return err
+	}
+	key, err := r.public(ctx, g)
 	if err != nil {
 		return err
 	}
-	return s.verify(ctx, key, ck.CKM_EDDSA, nil, v.Msg, v.Sig)
+	return r.verify(ctx, key, ck.CKM_EDDSA, nil, v.Msg, v.Sig)
 }
 
-func (s *service) rsaPKCS1(ctx context.Context, f *file, g *group, v *vector) error {
-	key, err := s.public(ctx, g)
+func (r *runner) rsaPKCS1(ctx context.Context, f *file, g *group, v *vector) error {
+	key, err := r.public(ctx, g)
 	if err != nil {
 		return err
 	}
-	return s.verify(ctx, key, hashes[g.SHA].pkcs1, nil, v.Msg, v.Sig)
+	return r.verify(ctx, key, hashes[g.SHA].pkcs1, nil, v.Msg, v.Sig)
 }
 
 // rsaPSS: files "with parameters" have an SPKI of id-RSASSA-PSS; PKCS#11 keeps
 // parameters in the mechanism, so the key is taken as a plain RSA one.
-func (s *service) rsaPSS(ctx context.Context, f *file, g *group, v *vector) error {
-	key, err := s.once("public", func() ([]byte, error) { return s.importPublic(ctx, rsaSPKI(g.PublicASN)) })
+func (r *runner) rsaPSS(ctx context.Context, f *file, g *group, v *vector) error {
+	key, err := r.once("public", func() (key, error) { return r.importPublic(ctx, rsaSPKI(g.PublicASN)) })
 	if err != nil {
 		return err
 	}
 	h := hashes[g.SHA]
-	return s.verify(ctx, key, h.pss, &mech.PSS{Hash: h.digest, MGF: hashes[g.MGFSHA].mgf, SaltLen: uint64(g.SaltLen)}, v.Msg, v.Sig)
+	return r.verify(ctx, key, h.pss, &mech.PSS{Hash: h.digest, MGF: hashes[g.MGFSHA].mgf, SaltLen: uint64(g.SaltLen)}, v.Msg, v.Sig)
 }
 
 var oidRSA = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
@@ -91,8 +94,8 @@ func mustDER(alg pkix.AlgorithmIdentifier, key []byte) []byte {
 	return der
 }
 
-func (s *service) rsaOAEP(ctx context.Context, f *file, g *group, v *vector) error {
-	key, err := s.private(ctx, g)
+func (r *runner) rsaOAEP(ctx context.Context, f *file, g *group, v *vector) error {
+	key, err := r.private(ctx, g)
 	if err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func (s *service) rsaOAEP(ctx context.Context, f *file, g *group, v *vector) err
 	if len(v.Label) == 0 {
 		p.Source = 0
 	}
-	got, err := s.decrypt(ctx, key, ck.CKM_RSA_PKCS_OAEP, p, v.CT)
+	got, err := r.decrypt(ctx, key, ck.CKM_RSA_PKCS_OAEP, p, v.CT)
 	if err != nil {
 		return err
 	}
@@ -109,12 +112,12 @@ func (s *service) rsaOAEP(ctx context.Context, f *file, g *group, v *vector) err
 
 // rsaDecrypt: a service may answer bad padding with an error or with a random
 // message (implicit rejection); both refuse the case.
-func (s *service) rsaDecrypt(ctx context.Context, f *file, g *group, v *vector) error {
-	key, err := s.private(ctx, g)
+func (r *runner) rsaDecrypt(ctx context.Context, f *file, g *group, v *vector) error {
+	key, err := r.private(ctx, g)
 	if err != nil {
 		return err
 	}
-	got, err := s.decrypt(ctx, key, ck.CKM_RSA_PKCS, nil, v.CT)
+	got, err := r.decrypt(ctx, key, ck.CKM_RSA_PKCS, nil, v.CT)
 	if err != nil {
 		return err
 	}

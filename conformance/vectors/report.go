@@ -1,6 +1,8 @@
 // Package vectors runs published test vectors (the Wycheproof files) against a
 // GREP11 server: every case goes through grep11.Crypto, its keys included, so
-// that the whole way from the wire to the crypto unit is checked.
+// that the whole way from the wire to the crypto unit is checked. Then it runs
+// them through the library, as an application would: keys are objects, calls
+// are C functions, parameters are structures.
 package vectors
 
 import (

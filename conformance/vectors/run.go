@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"google.golang.org/grpc"
-
 	"grep11/pkcs11/ck"
 )
 
@@ -77,51 +75,48 @@ var errWrong = errors.New("result differs")
 
 // runners maps a schema's test type to the way one case is run: nil for an
 // accepted case, leftOut, or any other error for a refused one.
-var runners = map[string]func(*service, context.Context, *file, *group, *vector) error{
-	"IndCpaTest":                    (*service).blockCipher,
-	"MacTest":                       (*service).mac,
-	"AeadTest":                      (*service).aead,
-	"KeywrapTest":                   (*service).keyWrap,
-	"EcdhTest":                      (*service).ecdhSPKI,
-	"EcdhEcpointTest":               (*service).ecdhPoint,
-	"XdhComp":                       (*service).xdh,
-	"EcdsaP1363Verify":              (*service).ecdsa,
-	"EddsaVerify":                   (*service).eddsa,
-	"RsassaPkcs1Verify":             (*service).rsaPKCS1,
-	"RsassaPssVerify":               (*service).rsaPSS,
-	"RsassaPssWithParametersVerify": (*service).rsaPSS,
-	"RsaesOaepDecrypt":              (*service).rsaOAEP,
-	"RsaesPkcs1Decrypt":             (*service).rsaDecrypt,
-	"HkdfTest":                      (*service).hkdf,
-	"MlDsaVerify":                   (*service).mldsaVerify,
-	"MlDsaSign":                     (*service).mldsaSign,
-	"MLKEMTest":                     (*service).mlkem,
-	"MLKEMKeyGen":                   (*service).mlkemKeyGen,
-	"MLKEMEncapsTest":               (*service).mlkemEncaps,
+var runners = map[string]func(*runner, context.Context, *file, *group, *vector) error{
+	"IndCpaTest":                    (*runner).blockCipher,
+	"MacTest":                       (*runner).mac,
+	"AeadTest":                      (*runner).aead,
+	"KeywrapTest":                   (*runner).keyWrap,
+	"EcdhTest":                      (*runner).ecdhSPKI,
+	"EcdhEcpointTest":               (*runner).ecdhPoint,
+	"XdhComp":                       (*runner).xdh,
+	"EcdsaP1363Verify":              (*runner).ecdsa,
+	"EddsaVerify":                   (*runner).eddsa,
+	"RsassaPkcs1Verify":             (*runner).rsaPKCS1,
+	"RsassaPssVerify":               (*runner).rsaPSS,
+	"RsassaPssWithParametersVerify": (*runner).rsaPSS,
+	"RsaesOaepDecrypt":              (*runner).rsaOAEP,
+	"RsaesPkcs1Decrypt":             (*runner).rsaDecrypt,
+	"HkdfTest":                      (*runner).hkdf,
+	"MlDsaVerify":                   (*runner).mldsaVerify,
+	"MlDsaSign":                     (*runner).mldsaSign,
+	"MLKEMTest":                     (*runner).mlkem,
+	"MLKEMKeyGen":                   (*runner).mlkemKeyGen,
+	"MLKEMEncapsTest":               (*runner).mlkemEncaps,
 }
 
-// Run runs all files of a folder against a server.
-func Run(ctx context.Context, conn grpc.ClientConnInterface, dir string) (Report, error) {
-	s, err := newService(ctx, conn)
-	if err != nil {
-		return Report{}, err
-	}
+// Run runs all files of a folder against a service.
+func Run(ctx context.Context, s Service, dir string) (Report, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil || len(names) == 0 {
 		return Report{}, fmt.Errorf("vectors: no .json files in %q: set WYCHEPROOF_DIR to a folder of Wycheproof files", dir)
 	}
-	var r Report
+	r := &runner{Service: s}
+	var all Report
 	for _, name := range names {
-		f, err := s.runFile(ctx, name)
+		f, err := r.runFile(ctx, name)
 		if err != nil {
-			return r, fmt.Errorf("vectors: %s: %w", filepath.Base(name), err)
+			return all, fmt.Errorf("vectors: %s: %w", filepath.Base(name), err)
 		}
-		r.Files = append(r.Files, f)
+		all.Files = append(all.Files, f)
 	}
-	return r, nil
+	return all, nil
 }
 
-func (s *service) runFile(ctx context.Context, name string) (File, error) {
+func (r *runner) runFile(ctx context.Context, name string) (File, error) {
 	out := File{Name: filepath.Base(name)}
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -135,13 +130,14 @@ func (s *service) runFile(ctx context.Context, name string) (File, error) {
 		g := &f.TestGroups[i]
 		run := runners[g.Type]
 		if run == nil {
-			out.leaveOut("no way to run "+g.Type+" through GREP11", len(g.Tests))
+			out.leaveOut("no way to run "+g.Type, len(g.Tests))
 			continue
 		}
-		s.newGroup()
+		r.forget()
+		r.keys = map[string]key{}
 		for j := range g.Tests {
 			v := &g.Tests[j]
-			out.judge(v, run(s, ctx, &f, g, v))
+			out.judge(v, run(r, ctx, &f, g, v))
 			if err := ctx.Err(); err != nil {
 				return out, err
 			}
