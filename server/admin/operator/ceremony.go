@@ -140,7 +140,7 @@ func others(v *View, keys, but []*Key) []*Key {
 
 // load is one unit's import: a fresh importer, the parts encrypted to it, each signed.
 func (u *Unit) load(ctx context.Context, parts []ck.Secret, kind command.ImporterType, target Pattern, by []*Key) error {
-	spki, err := u.Execute(ctx, command.XCP_ADM_GEN_DOM_IMPORTER, binary.BigEndian.AppendUint32(nil, uint32(kind)), by[0])
+	spki, err := u.importer(ctx, kind, by[0])
 	if err != nil {
 		return err
 	}
@@ -148,15 +148,29 @@ func (u *Unit) load(ctx context.Context, parts []ck.Secret, kind command.Importe
 	if err != nil {
 		return err
 	}
-	var payload []byte
-	for i, p := range parts {
+	var sealed [][]byte
+	for _, p := range parts {
 		whole := append(append(ck.Secret(nil), p...), target.Bytes()...)
-		sealed, err := command.EncryptPart(importer, whole)
+		s, err := command.EncryptPart(importer, whole)
 		whole.Wipe()
 		if err != nil {
 			return err
 		}
-		block := u.Prepare(command.XCP_ADM_IMPORT_WK, sealed)
+		sealed = append(sealed, s)
+	}
+	return u.importSealed(ctx, sealed, target, by)
+}
+
+// importer makes a unit's key for one import and answers its public half.
+func (u *Unit) importer(ctx context.Context, kind command.ImporterType, by *Key) ([]byte, error) {
+	return u.Execute(ctx, command.XCP_ADM_GEN_DOM_IMPORTER, binary.BigEndian.AppendUint32(nil, uint32(kind)), by)
+}
+
+// importSealed brings in parts that are encrypted to the unit's importer; the keys sign them in turn.
+func (u *Unit) importSealed(ctx context.Context, sealed [][]byte, target Pattern, by []*Key) error {
+	var payload []byte
+	for i, s := range sealed {
+		block := u.Prepare(command.XCP_ADM_IMPORT_WK, s)
 		signature, err := by[i%len(by)].Sign(block)
 		if err != nil {
 			return err

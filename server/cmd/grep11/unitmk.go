@@ -17,7 +17,7 @@ import (
 func unitMK(f *unitFlags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mk",
-		Short: "Master keys: parts, load, commit, activate, rotate, clear",
+		Short: "Master keys: parts, load, commit, activate, rotate, copy, clear",
 		Long: `Master keys. A new one is loaded from 2 or 3 key parts (register "new": uncommitted),
 committed by the quorum (committed), and activated (current).
 
@@ -26,7 +26,7 @@ one ("mk rewrap"; "mk rotate" does all steps). Key blobs that clients keep thems
 rewrapped by them, between commit and activation.`,
 		Example: "  grep11 unit mk part one.part\n  grep11 unit mk rotate new1.part new2.part --key alice.key --key bob.key",
 	}
-	c.AddCommand(mkPart(f), mkLoad(f), mkCommit(f), mkActivate(f), mkRewrap(f), mkRotate(f),
+	c.AddCommand(mkPart(f), mkLoad(f), mkCommit(f), mkActivate(f), mkRewrap(f), mkRotate(f), mkCopy(f),
 		f.signed("clear-new", "Empty the register for a new master key", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
 			return s.ClearNew(ctx, s.keys)
 		}),
@@ -266,6 +266,26 @@ func mkRotate(f *unitFlags) *cobra.Command {
 			return err
 		}
 		if err := s.commit(ctx, ""); err != nil && !errors.Is(err, operator.ErrNothing) {
+			return err
+		}
+		return s.activate(ctx, s.proof)
+	})
+	kind = importer(c)
+	return c
+}
+
+func mkCopy(f *unitFlags) *cobra.Command {
+	var kind func() (command.ImporterType, error)
+	c := f.signed("copy UNIT", "Bring the master key of a unit to units without one, encrypted from unit to unit, commit and activate it", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string) error {
+		t, err := kind()
+		if err != nil {
+			return err
+		}
+		pattern, err := s.Copy(ctx, args[0], t, s.keys)
+		if err != nil || s.DryRun {
+			return err
+		}
+		if err := s.commit(ctx, pattern); err != nil && !errors.Is(err, operator.ErrNothing) {
 			return err
 		}
 		return s.activate(ctx, s.proof)
