@@ -160,6 +160,7 @@ func (l *log) exclusively(f func() error) error {
 		return fault("lock", err)
 	}
 	defer lock.Close()
+	l.share(lock)
 	for waited := time.Duration(0); ; waited += lockPause {
 		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
@@ -215,6 +216,7 @@ func (l *log) replace(record *extpb.StoreRecord) error {
 	if err != nil {
 		return fault("write anew", err)
 	}
+	l.share(f)
 	if _, err = f.Write(data); err == nil {
 		err = f.Sync()
 	}
@@ -229,6 +231,29 @@ func (l *log) replace(record *extpb.StoreRecord) error {
 	l.close()
 	l.file, l.read = f, int64(len(data))
 	return nil
+}
+
+// share gives a file beside the store the store's owner, group and mode: whom an
+// administrator lets use the one needs the other, too. Who may not change that
+// leaves it to the next that may.
+func (l *log) share(beside *os.File) {
+	store, err := os.Stat(l.path)
+	if err != nil {
+		return // not made yet
+	}
+	now, err := beside.Stat()
+	owner, ok := store.Sys().(*syscall.Stat_t)
+	if err != nil || !ok {
+		return
+	}
+	if has, ok := now.Sys().(*syscall.Stat_t); ok && (has.Uid != owner.Uid || has.Gid != owner.Gid) {
+		if beside.Chown(int(owner.Uid), int(owner.Gid)) != nil {
+			_ = beside.Chown(-1, int(owner.Gid)) // a member of the group may
+		}
+	}
+	if now.Mode().Perm() != store.Mode().Perm() {
+		_ = beside.Chmod(store.Mode().Perm())
+	}
 }
 
 func syncFolder(path string) {

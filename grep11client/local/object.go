@@ -38,17 +38,19 @@ func (l login) sees(o *extpb.StoreObject) bool {
 	return !private(o.Object) || l.user == ck.CKU_USER && l.token == string(o.Token)
 }
 
-// object finds what a caller may see. Caller holds s.mu and has looked.
+// object finds what a caller may see, by its id or its handle. Handles can be
+// guessed: one of a hidden object is none. Caller holds s.mu and has looked.
 func (s *Store) object(token, credential, id []byte, handle uint64) (*extpb.StoreObject, error) {
 	l, err := s.who(credential)
 	if err != nil {
 		return nil, err
 	}
-	if len(id) == 0 {
+	byHandle := len(id) == 0
+	if byHandle {
 		id = []byte(s.handles[handle])
 	}
 	o := s.objects[string(id)]
-	if o == nil || string(o.Token) != string(token) {
+	if o == nil || string(o.Token) != string(token) || byHandle && !l.sees(o) {
 		return nil, fmt.Errorf("no such object: %w", ck.CKR_OBJECT_HANDLE_INVALID)
 	}
 	if !l.sees(o) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"grep11/grep11client/extpb"
@@ -56,7 +57,11 @@ func (u *user) elsewhere() *user {
 }
 
 func (u *user) create(label string) (*extpb.Object, error) {
-	attrs, _ := wire.EncodeTemplate(ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_DATA), ck.Bool(ck.CKA_TOKEN, true), ck.Bytes(ck.CKA_LABEL, []byte(label))})
+	return u.add(ck.Bytes(ck.CKA_LABEL, []byte(label)))
+}
+
+func (u *user) add(a ck.Attribute) (*extpb.Object, error) {
+	attrs, _ := wire.EncodeTemplate(ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_DATA), ck.Bool(ck.CKA_TOKEN, true), a})
 	r, err := u.s.createObject(u.credential, &extpb.CreateObjectRequest{Token: u.token, Attributes: attrs})
 	return r.GetObject(), err
 }
@@ -157,6 +162,31 @@ func TestOutdatedRecordsGo(t *testing.T) {
 	}
 }
 
+// TestWhoMayUseTheStoreMayUseAll: an administrator who lets a group use the store
+// knows of no other file. The lock is there before, a store written anew after.
+func TestWhoMayUseTheStoreMayUseAll(t *testing.T) {
+	u := newUser(t, filepath.Join(t.TempDir(), "keys"))
+	must(t, os.Chmod(u.s.log.path, 0o660))
+	if os.Geteuid() == 0 {
+		must(t, os.Chown(u.s.log.path, 65534, 65533))
+	}
+	want, err := os.Stat(u.s.log.path)
+	must(t, err)
+	u.login(ck.CKU_USER, "12345678")
+	same := func(path string) {
+		t.Helper()
+		got, err := os.Stat(path)
+		must(t, err)
+		a, b := got.Sys().(*syscall.Stat_t), want.Sys().(*syscall.Stat_t)
+		if got.Mode() != want.Mode() || a.Uid != b.Uid || a.Gid != b.Gid {
+			t.Errorf("%s: %v of %d:%d, the store is %v of %d:%d", path, got.Mode(), a.Uid, a.Gid, want.Mode(), b.Uid, b.Gid)
+		}
+	}
+	same(u.s.log.path + ".lock")
+	must(t, u.s.log.exclusively(func() error { return u.s.log.replace(&extpb.StoreRecord{}) }))
+	same(u.s.log.path)
+}
+
 func TestWrongPINsLock(t *testing.T) {
 	u := newUser(t, filepath.Join(t.TempDir(), "keys"))
 	for i := range maxFail {
@@ -198,6 +228,12 @@ func TestWhatIsRefused(t *testing.T) {
 	want(t, err, ck.CKR_USER_NOT_LOGGED_IN)
 	_, err = u.s.getObject(nil, &extpb.GetObjectRequest{Token: u.token, Handle: 99})
 	want(t, err, ck.CKR_OBJECT_HANDLE_INVALID)
+	hidden, err := u.add(ck.Bool(ck.CKA_PRIVATE, true))
+	must(t, err)
+	_, err = u.s.getObject(nil, &extpb.GetObjectRequest{Token: u.token, Handle: hidden.Handle})
+	want(t, err, ck.CKR_OBJECT_HANDLE_INVALID)
+	_, err = u.s.getObject(nil, &extpb.GetObjectRequest{Token: u.token, Id: hidden.Id})
+	want(t, err, ck.CKR_USER_NOT_LOGGED_IN)
 	o, err := u.create("x")
 	must(t, err)
 	_, err = u.s.initToken(&extpb.InitTokenRequest{Token: u.token, Label: "anew", SoPin: []byte("87654321")})
