@@ -53,6 +53,7 @@ test: build
 	@build/deps.sh test
 	@rm -f $(OUT)/consumers.txt
 	$(GO) test -race $$($(GO) list ./... | grep -v /conformance)
+	@FUZZTIME=2s build/fuzz.sh short
 	for kind in softhsm plain; do GREP11_SERVICE=$$kind $(GO) test -count=1 -run Pkcs11ToolLife ./conformance/consumers || exit 1; done
 	$(GO) test -count=1 -p 1 -timeout 20m ./conformance/...
 	@cat $(OUT)/consumers.txt

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"runtime"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -109,47 +110,138 @@ func TestEveryParamKind(t *testing.T) {
 }
 
 // FuzzDecodeParam gives each mechanism a parameter of any size. Its words hold
-// sizes or point to memory that is long enough for them: no crash, and whatever
-// is taken was copied.
+// sizes or point to memory that is long enough for them, or to structures laid
+// out so: no crash, and whatever is taken was copied.
 func FuzzDecodeParam(f *testing.F) {
 	f.Add(uint16(32), uint8(48), []byte("C_EncryptInit with CKM_AES_GCM"))
 	f.Add(uint16(3), uint8(24), []byte("C_SignInit with CKM_RSA_PKCS_PSS"))
 	f.Add(uint16(22), uint8(40), []byte("C_DeriveKey with CKM_ECDH1_DERIVE"))
 	f.Add(uint16(24), uint8(24), []byte{})
+	for _, row := range nestedSeeds {
+		f.Add(uint16(indexOf(row.typ)), row.size, row.data)
+	}
 	f.Fuzz(func(t *testing.T, which uint16, size uint8, data []byte) {
-		if row := mech.All()[int(which)%len(mech.All())]; row.Param == mech.ParamRSAAES || row.Param == mech.ParamKDF108 {
-			return // structures that point to others: nobody can tell a pointer inside those from garbage
-		}
-		memory := append(bytes.Clone(data), make([]byte, 256)...)
+		row := mech.All()[int(which)%len(mech.All())]
 		var p runtime.Pinner
 		defer p.Unpin()
-		p.Pin(&memory[0])
-		row := mech.All()[int(which)%len(mech.All())]
-		w := make([]uintptr, 32)
-		for i, b := range memory[:len(w)] {
-			w[i] = uintptr(b)
-		}
-		for _, i := range pointersAt[row.Param] {
-			w[i] = uintptr(unsafe.Pointer(&memory[0]))
-		}
-		in := rawOf(words(w...)[:size])
+		l := newLayout(&p, data)
+		in := rawOf(words(l.parameter(row.Param, size)...)[:size])
 		got, err := decodeParam(row.Type, in)
 		if err != nil {
 			return
 		}
 		again, _ := decodeParam(row.Type, in)
-		clear(memory)
+		l.clear()
 		if !reflect.DeepEqual(got, again) {
 			t.Errorf("%v: %#v and then %#v", row.Type, got, again)
 		}
 	})
 }
 
-// pointersAt are the words of a parameter that are pointers; of the two forms
-// of CK_GCM_PARAMS, in both.
+// nestedSeeds fill structures that point to structures: 32 words of the
+// parameter come first, then those of what it points to.
+var nestedSeeds = []struct {
+	typ  ck.MechanismType
+	size uint8
+	data []byte
+}{
+	{ck.CKM_RSA_AES_KEY_WRAP, 16, append(first(32, 128), 0x20, 1, 1, 0, 4)},
+	{ck.CKM_SP800_108_COUNTER_KDF, 40, append(first(32, 0x51, 3), 1, 0, 16, 4, 0, 5, 3, 0, 24)},
+	{ck.CKM_SP800_108_FEEDBACK_KDF, 56, append(first(32, 0x51, 2, 0, 8), 1, 0, 0, 4, 0, 5)},
+	{ck.CKM_PKCS5_PBKD2, 72, first(32, 1, 0, 8, 100, 4, 0, 0, 0, 1)},
+}
+
+func indexOf(t ck.MechanismType) int {
+	return slices.IndexFunc(mech.All(), func(m mech.Row) bool { return m.Type == t })
+}
+
+// TestNestedSeeds: the seeds are parameters that are taken.
+func TestNestedSeeds(t *testing.T) {
+	for _, row := range nestedSeeds {
+		var p runtime.Pinner
+		in := words(newLayout(&p, row.data).parameter(mech.All()[indexOf(row.typ)].Param, row.size)...)[:row.size]
+		got, err := decodeParam(row.typ, rawOf(in))
+		p.Unpin()
+		if err != nil {
+			t.Errorf("%v: %#v, %v", row.typ, got, err)
+		}
+	}
+}
+
+// first is n bytes that begin with some.
+func first(n int, b ...byte) []byte { return append(b, make([]byte, n-len(b))...) }
+
+// layout is C's memory around a parameter: byte strings, structures that
+// pointers point to, and lengths.
+type layout struct {
+	strings []byte
+	nested  []uintptr
+	length  *uint64
+	words   []uintptr
+}
+
+// newLayout takes a byte of data per word, first the parameter's.
+func newLayout(p *runtime.Pinner, data []byte) *layout {
+	l := &layout{strings: append(bytes.Clone(data), make([]byte, 256)...), length: new(uint64), words: make([]uintptr, 32), nested: make([]uintptr, 3*maxKDFData)}
+	for i := range l.words {
+		l.words[i] = uintptr(l.strings[i])
+	}
+	for i := range l.nested {
+		l.nested[i] = uintptr(l.strings[len(l.words)+i])
+	}
+	*l.length = uint64(l.strings[0])
+	p.Pin(&l.strings[0])
+	p.Pin(&l.nested[0])
+	p.Pin(l.length)
+	return l
+}
+
+func (l *layout) parameter(kind mech.ParamKind, size uint8) []uintptr {
+	at := uintptr(unsafe.Pointer(&l.strings[0]))
+	pointers := pointersAt[kind]
+	if short, ok := shortAt[kind]; ok && short.size == size {
+		pointers = short.pointers
+	}
+	for _, i := range pointers {
+		l.words[i] = at
+	}
+	switch kind {
+	case mech.ParamRSAAES:
+		l.words[1] = uintptr(unsafe.Pointer(&l.nested[0]))
+		l.nested[3] = at
+	case mech.ParamKDF108:
+		l.words[2] = uintptr(unsafe.Pointer(&l.nested[0]))
+		for i := 1; i < len(l.nested); i += 3 {
+			l.nested[i] = at
+		}
+	case mech.ParamPBKDF2:
+		if l.words[8]%2 == 1 { // the older structure
+			l.words[8] = uintptr(unsafe.Pointer(l.length))
+		}
+	}
+	return l.words
+}
+
+func (l *layout) clear() {
+	clear(l.strings)
+	clear(l.nested)
+	*l.length = 0
+}
+
+// pointersAt are the words of a parameter that are pointers to byte strings.
 var pointersAt = map[mech.ParamKind][]int{
-	mech.ParamOAEP: {3}, mech.ParamGCM: {0, 2, 3}, mech.ParamECDH1: {2, 4}, mech.ParamEdDSA: {2},
+	mech.ParamOAEP: {3}, mech.ParamGCM: {0, 3}, mech.ParamECDH1: {2, 4}, mech.ParamEdDSA: {2},
 	mech.ParamBTC: {2}, mech.ParamECAGG: {3}, mech.ParamKyber: {4, 6, 8}, mech.ParamCCM: {1, 3}, mech.ParamChaCha: {0, 2},
-	mech.ParamHKDF: {3, 6}, mech.ParamPBE: {0, 1, 3}, mech.ParamPBKDF2: {1, 5, 7}, mech.ParamKDF108: {2, 4, 6},
-	mech.ParamRSAAES: {1}, mech.ParamContext: {1}, mech.ParamHashContext: {1},
+	mech.ParamHKDF: {3, 6}, mech.ParamPBE: {0, 1, 3}, mech.ParamPBKDF2: {1, 5, 7}, mech.ParamKDF108: {4},
+	mech.ParamContext: {1}, mech.ParamHashContext: {1},
+	mech.ParamString: {0}, mech.ParamCBCData: {2}, mech.ParamChaCha20: {0, 2}, mech.ParamEAC: {1, 3},
+}
+
+// shortAt are those of a second, shorter form.
+var shortAt = map[mech.ParamKind]struct {
+	size     uint8
+	pointers []int
+}{
+	mech.ParamGCM:     {40, []int{0, 2}},
+	mech.ParamCBCData: {24, []int{1}},
 }
