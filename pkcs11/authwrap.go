@@ -43,6 +43,9 @@ func withData(m mech.Mechanism, aad []byte) (mech.Mechanism, error) {
 		with := *p
 		place, m.Param = &with.AAD, &with
 	default:
+		if m.Param == nil && takesData(m.Type) {
+			return m, nil // refused where the parameter is found missing
+		}
 		return m, fmt.Errorf("%v takes no associated data: %w", m, ck.CKR_MECHANISM_INVALID)
 	}
 	if len(*place) > 0 {
@@ -50,4 +53,9 @@ func withData(m mech.Mechanism, aad []byte) (mech.Mechanism, error) {
 	}
 	*place = aad
 	return m, nil
+}
+
+func takesData(t ck.MechanismType) bool {
+	row, err := mech.Lookup(t)
+	return err == nil && (row.Param == mech.ParamGCM || row.Param == mech.ParamCCM || row.Param == mech.ParamChaCha)
 }

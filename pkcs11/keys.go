@@ -13,7 +13,7 @@ import (
 // GenerateKey is C_GenerateKey: made and stored in one round trip.
 func (m *Module) GenerateKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, t ck.Template) (made ck.ObjectHandle, err error) {
 	err = m.in(h, func(s *session) error {
-		kind, err := s.generator(mechanism, ck.CKF_GENERATE, t)
+		kind, err := s.generator(ctx, mechanism, ck.CKF_GENERATE, t)
 		if err != nil {
 			return err
 		}
@@ -39,12 +39,12 @@ func (m *Module) GenerateKey(ctx context.Context, h ck.SessionHandle, mechanism 
 }
 
 // generator checks a key generation mechanism, and gives the type of its keys.
-func (s *session) generator(m mech.Mechanism, use ck.Flags, templates ...ck.Template) (ck.KeyType, error) {
+func (s *session) generator(ctx context.Context, m mech.Mechanism, use ck.Flags, templates ...ck.Template) (ck.KeyType, error) {
 	row, err := s.mechanism(m, use)
 	if err != nil {
 		return 0, err
 	}
-	if err := m.Check(); err != nil {
+	if err := s.parameter(ctx, m, use); err != nil {
 		return 0, err
 	}
 	kind := row.Keys[0]
@@ -87,7 +87,7 @@ func (s *session) generated(class ck.ObjectClass, kind ck.KeyType, t ck.Template
 // GenerateKeyPair is C_GenerateKeyPair: both made and stored in one round trip.
 func (m *Module) GenerateKeyPair(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, pub, priv ck.Template) (pubKey, privKey ck.ObjectHandle, err error) {
 	err = m.in(h, func(s *session) error {
-		kind, err := s.generator(mechanism, ck.CKF_GENERATE_KEY_PAIR, pub, priv)
+		kind, err := s.generator(ctx, mechanism, ck.CKF_GENERATE_KEY_PAIR, pub, priv)
 		if err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func (m *Module) WrapKey(ctx context.Context, h ck.SessionHandle, mechanism mech
 		if err := mayWrap(wrapping, wanted); err != nil {
 			return err
 		}
-		if err := mechanism.Check(); err != nil {
+		if err := s.parameter(ctx, mechanism, ck.CKF_WRAP); err != nil {
 			return err
 		}
 		wrapped, err := s.slot.token().WrapKey(ctx, mechanism, wanted.Key, wrapping.Key, grep11client.Key{})
@@ -208,7 +208,7 @@ func (m *Module) UnwrapKey(ctx context.Context, h ck.SessionHandle, mechanism me
 		if err != nil {
 			return renamed(err, unwrappingKeyErrors)
 		}
-		if err := mechanism.Check(); err != nil {
+		if err := s.parameter(ctx, mechanism, ck.CKF_UNWRAP); err != nil {
 			return err
 		}
 		t, err := s.made(wrapping, ck.CKA_UNWRAP_TEMPLATE, t)
@@ -259,7 +259,7 @@ func (m *Module) DeriveKey(ctx context.Context, h ck.SessionHandle, mechanism me
 		if err != nil {
 			return err
 		}
-		if err := mechanism.Check(); err != nil {
+		if err := s.parameter(ctx, mechanism, ck.CKF_DERIVE); err != nil {
 			return err
 		}
 		t, err := s.made(from, ck.CKA_DERIVE_TEMPLATE, ck.Template{

@@ -97,7 +97,7 @@ func (s *session) begin(ctx context.Context, k opKind, m *mech.Mechanism, h ck.O
 	if err != nil {
 		return err
 	}
-	if err := m.Check(); err != nil {
+	if err := s.parameter(ctx, *m, opKinds[k].op.Flag()); err != nil {
 		return err
 	}
 	s.ops[k] = op
@@ -142,6 +142,22 @@ func (s *session) mechanism(m mech.Mechanism, use ck.Flags) (*mech.Row, error) {
 		return nil, fmt.Errorf("%v is not for this function: %w", m.Type, ck.CKR_MECHANISM_INVALID)
 	}
 	return row, nil
+}
+
+// parameter checks a mechanism's parameter. A mechanism that the service does not
+// have is refused as such, even if the list was not known before.
+func (s *session) parameter(ctx context.Context, m mech.Mechanism, use ck.Flags) error {
+	bad := m.Check()
+	if bad == nil {
+		return nil
+	}
+	if _, err := s.slot.service.offered(ctx); err != nil {
+		return bad
+	}
+	if _, err := s.mechanism(m, use); err != nil {
+		return err
+	}
+	return bad
 }
 
 // use is what a key is wanted for.

@@ -17,6 +17,7 @@ import (
 	"grep11/server/balancer"
 	"grep11/server/keystore"
 	"grep11/server/soft"
+	"grep11/server/unit"
 )
 
 const (
@@ -29,18 +30,24 @@ type stack struct {
 	t      testing.TB
 	dir    string
 	master ck.Secret
+	unit   func(unit.Unit) unit.Unit // what is made of the crypto unit; nil: nothing
 	srv    *server.Server
 	ended  chan error
 }
 
 func newStack(t testing.TB) *stack {
 	t.Helper()
+	return newStackOf(t, nil)
+}
+
+func newStackOf(t testing.TB, of func(unit.Unit) unit.Unit) *stack {
+	t.Helper()
 	// Sockets have short paths: t.TempDir would spell out the test's name.
 	dir, err := os.MkdirTemp("", "p11")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{t: t, dir: dir, master: make(ck.Secret, 32)}
+	s := &stack{t: t, dir: dir, master: make(ck.Secret, 32), unit: of}
 	rand.Read(s.master)
 	t.Cleanup(func() {
 		s.stop()
@@ -65,7 +72,11 @@ func (s *stack) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if s.srv, err = server.New(c, store, []balancer.Member{{Unit: u, Kind: "soft"}}, nil); err != nil {
+	member := balancer.Member{Unit: u, Kind: "soft"}
+	if s.unit != nil {
+		member.Unit = s.unit(u)
+	}
+	if s.srv, err = server.New(c, store, []balancer.Member{member}, nil); err != nil {
 		s.t.Fatal(err)
 	}
 	l, err := net.Listen("unix", filepath.Join(s.dir, "s"))

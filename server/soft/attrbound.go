@@ -41,7 +41,7 @@ type boundKeys struct {
 }
 
 func (u *Unit) boundKeys(m mech.Mechanism, kek, mac unit.Blob, kekRight, macRight unit.Bits) (*boundKeys, error) {
-	_, row, err := u.engineOf(m)
+	_, row, err := u.engineOf(m, ck.CKF_WRAP|ck.CKF_UNWRAP)
 	if err != nil {
 		return nil, err
 	}

@@ -23,11 +23,11 @@ type derived struct {
 
 // DeriveKey derives a key.
 func (u *Unit) DeriveKey(_ context.Context, m mech.Mechanism, base unit.Blob, data []byte, t ck.Template) (unit.Key, error) {
-	e, row, err := u.engineOf(m)
+	e, row, err := u.engineOf(m, ck.CKF_DERIVE|ck.CKF_ENCAPSULATE)
 	if err != nil {
 		return unit.Key{}, err
 	}
-	if e.derive == nil || row.Use&(ck.CKF_DERIVE|ck.CKF_ENCAPSULATE) == 0 {
+	if e.derive == nil {
 		return unit.Key{}, invalidMechanism(m, "derives nothing")
 	}
 	var k *key

@@ -76,9 +76,9 @@ func (u *Unit) engine(t ck.MechanismType) *engine {
 	return nil
 }
 
-// engineOf finds a mechanism's row and engine and checks its parameter.
-// Unlisted is CKR_MECHANISM_INVALID.
-func (u *Unit) engineOf(m mech.Mechanism) (*engine, *mech.Row, error) {
+// engineOf finds a mechanism's row and engine for one of the uses, and checks
+// its parameter. Unlisted is CKR_MECHANISM_INVALID, whatever the parameter.
+func (u *Unit) engineOf(m mech.Mechanism, use ck.Flags) (*engine, *mech.Row, error) {
 	row, err := mech.Lookup(m.Type)
 	if err != nil {
 		return nil, nil, err
@@ -87,5 +87,12 @@ func (u *Unit) engineOf(m mech.Mechanism) (*engine, *mech.Row, error) {
 	if e == nil {
 		return nil, nil, invalidMechanism(m, "is nothing this unit does")
 	}
-	return e, row, m.Check()
+	if row.Use&use == 0 {
+		return nil, nil, invalidMechanism(m, "is not for this function")
+	}
+	err = m.Check()
+	if shown := u.listed(row); err != nil && (shown == nil || shown.Use&use == 0) {
+		return nil, nil, invalidMechanism(m, "is not offered")
+	}
+	return e, row, err
 }

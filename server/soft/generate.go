@@ -20,7 +20,7 @@ func init() {
 
 // GenerateKey makes a secret key.
 func (u *Unit) GenerateKey(ctx context.Context, m mech.Mechanism, t ck.Template) (unit.Key, error) {
-	e, _, err := u.engineOf(m)
+	e, _, err := u.engineOf(m, ck.CKF_GENERATE)
 	if err != nil {
 		return unit.Key{}, err
 	}

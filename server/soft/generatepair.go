@@ -27,7 +27,7 @@ type pair struct {
 
 // GenerateKeyPair makes a key pair.
 func (u *Unit) GenerateKeyPair(_ context.Context, m mech.Mechanism, pub, priv ck.Template) (_, _ unit.Key, err error) {
-	e, _, err := u.engineOf(m)
+	e, _, err := u.engineOf(m, ck.CKF_GENERATE_KEY_PAIR)
 	if err != nil {
 		return unit.Key{}, unit.Key{}, err
 	}

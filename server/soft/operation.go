@@ -35,12 +35,9 @@ type operation struct {
 }
 
 func (u *Unit) begin(op mech.Op, m mech.Mechanism, blob unit.Blob) (*operation, error) {
-	e, row, err := u.engineOf(m)
+	e, row, err := u.engineOf(m, op.Flag())
 	if err != nil {
 		return nil, err
-	}
-	if row.Use&op.Flag() == 0 {
-		return nil, invalidMechanism(m, "does not "+op.String())
 	}
 	o := &operation{op: op, mech: m, row: row, eng: e, blob: blob, policy: u.policy.Load()}
 	if len(row.Keys) == 0 {

@@ -9,6 +9,7 @@ import (
 	"grep11/pkcs11/mech"
 	"grep11/server/admin/command"
 	"grep11/server/unit"
+	"grep11/server/unit/unittest"
 )
 
 // policyUnit is a unit with keys of every kind, made before its policy came.
@@ -199,6 +200,7 @@ func TestThePolicysMechanisms(t *testing.T) {
 	listed := func(m ck.MechanismType) bool {
 		return slices.ContainsFunc(u.Mechanisms(), func(r *mech.Row) bool { return r.Type == m })
 	}
+	aes := policyUnit{u, t}.secret(ck.CKM_AES_KEY_GEN, ck.Ulong(ck.CKA_VALUE_LEN, 32))
 	all := command.Profiles["compatible"]
 	for _, row := range []struct {
 		off        command.ControlPoint
@@ -208,10 +210,13 @@ func TestThePolicysMechanisms(t *testing.T) {
 		{command.XCP_CPB_ALG_PQC, ck.CKM_ML_KEM, ck.CKM_ECDSA},
 		{command.XCP_CPB_ALG_DSA, ck.CKM_DSA_SHA1, ck.CKM_AES_CBC},
 		{command.XCP_CPB_ALG_EC_25519, ck.CKM_EDDSA, ck.CKM_ECDH1_DERIVE},
+		{command.XCP_CPB_BTC, ck.CKM_IBM_BTC_DERIVE, ck.CKM_ECDH1_DERIVE},
+		{command.XCP_CPB_ALG_RSA, ck.CKM_RSA_PKCS_OAEP, ck.CKM_AES_CBC},
 	} {
 		u.policy.Store(newPolicy(all.Minus(command.SetOf(row.off))))
 		if listed(row.gone) || !listed(row.stay) {
 			t.Errorf("%v is off: %v is listed: %v, %v: %v", row.off, row.gone, listed(row.gone), row.stay, listed(row.stay))
 		}
+		unittest.Refusals(t, u, aes)
 	}
 }

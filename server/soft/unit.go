@@ -60,17 +60,22 @@ func (u *Unit) Name() string { return u.name }
 // Mechanisms are the rows that have an engine and that the policy leaves: all,
 // but for those that a build without libcrypto lacks.
 func (u *Unit) Mechanisms() []*mech.Row {
-	all, p := mech.All(), u.policy.Load()
+	all := mech.All()
 	rows := make([]*mech.Row, 0, len(all))
 	for i := range all {
-		if u.engine(all[i].Type) == nil || !p.lists(&all[i]) {
-			continue
-		}
-		if row := u.offered(&all[i]); row != nil {
+		if row := u.listed(&all[i]); row != nil {
 			rows = append(rows, row)
 		}
 	}
 	return rows
+}
+
+// listed is a mechanism's row as the list has it, nil if it has not.
+func (u *Unit) listed(row *mech.Row) *mech.Row {
+	if u.engine(row.Type) == nil || !u.policy.Load().lists(row) {
+		return nil
+	}
+	return u.offered(row)
 }
 
 // WrappingKey is the current wrapping key's verification pattern.

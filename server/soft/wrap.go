@@ -67,7 +67,7 @@ type wrapping struct {
 }
 
 func (u *Unit) wrapping(m mech.Mechanism, kek unit.Blob, right unit.Bits, use ck.Flags) (*wrapping, error) {
-	e, row, err := u.engineOf(m)
+	e, row, err := u.engineOf(m, use)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (u *Unit) wrapping(m mech.Mechanism, kek unit.Blob, right unit.Bits, use ck
 	if crypt == nil {
 		crypt = e.kek
 	}
-	if row.Use&use == 0 || crypt == nil {
+	if crypt == nil {
 		return nil, invalidMechanism(m, "neither wraps nor unwraps so")
 	}
 	k, err := u.openKEK(kek, right)
@@ -359,7 +359,7 @@ func (u *Unit) answerPrivate(r *request, info *publicInfo, k *key) (unit.Key, er
 
 // transport makes a public blob of a plain SPKI; there is no KEK.
 func transport(u *Unit, m mech.Mechanism, spki []byte, _, _ unit.Blob, t ck.Template) (unit.Key, error) {
-	if _, _, err := u.engineOf(m); err != nil {
+	if _, _, err := u.engineOf(m, ck.CKF_UNWRAP); err != nil {
 		return unit.Key{}, err
 	}
 	r, err := readRequest(t, ck.CKO_PUBLIC_KEY)

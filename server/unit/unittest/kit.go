@@ -30,15 +30,18 @@ var (
 
 func newKit(t testing.TB, u unit.Unit) *kit {
 	t.Helper()
-	k := &kit{Unit: u, listed: map[ck.MechanismType]*mech.Row{}}
-	for _, row := range u.Mechanisms() {
-		k.listed[row.Type] = row
-	}
 	kek, err := u.GenerateKey(ctx, mech.Mechanism{Type: ck.CKM_AES_KEY_GEN}, allUses.Set(ck.Ulong(ck.CKA_VALUE_LEN, 32)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.kek = kek.Blob
+	return kitOf(u, kek.Blob)
+}
+
+func kitOf(u unit.Unit, kek unit.Blob) *kit {
+	k := &kit{Unit: u, kek: kek, listed: map[ck.MechanismType]*mech.Row{}}
+	for _, row := range u.Mechanisms() {
+		k.listed[row.Type] = row
+	}
 	return k
 }
 

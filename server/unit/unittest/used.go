@@ -15,6 +15,8 @@ import (
 type Used struct {
 	mu   sync.Mutex
 	seen map[ck.MechanismType]bool
+	// partly: go test -run chose among the tests.
+	partly bool
 }
 
 func (u *Used) note(m mech.Mechanism, err error) {
@@ -26,8 +28,12 @@ func (u *Used) note(m mech.Mechanism, err error) {
 	u.seen[m.Type] = true
 }
 
-// Unchecked are the mechanisms of a unit that no test used.
+// Unchecked are the mechanisms of a unit that no test used. Nobody knows them
+// if not all tests ran.
 func (u *Used) Unchecked(all []*mech.Row) (left []ck.MechanismType) {
+	if u.partly {
+		return nil
+	}
 	for _, row := range all {
 		if !u.seen[row.Type] {
 			left = append(left, row.Type)
