@@ -82,6 +82,7 @@ func go_C_DeriveKey(hSession C.CK_SESSION_HANDLE, pMechanism C.CK_MECHANISM_PTR,
 	return call("C_DeriveKey", &a, func(ctx context.Context, m *pkcs11.Module) error {
 		key, err := m.DeriveKey(ctx, ck.SessionHandle(hSession), mechanism, ck.ObjectHandle(hBaseKey), t)
 		if err == nil {
+			giveBack(part(&pMechanism.pParameter, pMechanism.ulParameterLen), mechanism.Param)
 			*phKey = C.CK_OBJECT_HANDLE(key)
 		}
 		return err

@@ -100,6 +100,36 @@ func TestDecodeParamRefuses(t *testing.T) {
 	}
 }
 
+// TestGiveBack: a new chain code goes where its parent's was, or to the room that
+// a caller gives for a master key's, and nowhere else.
+func TestGiveBack(t *testing.T) {
+	chain := bytes.Repeat([]byte{7}, 32)
+	for _, row := range []struct {
+		what    string
+		length  uintptr
+		address func(room uintptr) uintptr
+		written bool
+	}{
+		{"the parent's place", 32, func(room uintptr) uintptr { return room }, true},
+		{"room with a length of 0", 0, func(room uintptr) uintptr { return room }, true},
+		{"a place that is too short", 31, func(room uintptr) uintptr { return room }, false},
+		{"none", 0, func(uintptr) uintptr { return 0 }, false},
+		{"garbage beside a length of 0", 0, func(uintptr) uintptr { return 0x10000 }, false},
+	} {
+		var p runtime.Pinner
+		room := make([]byte, 64)
+		p.Pin(&room[0])
+		in := words(4, 0, row.address(uintptr(unsafe.Pointer(&room[0]))), row.length, 1)
+		giveBack(rawOf(in), &mech.BTC{ChainCode: chain})
+		if got := bytes.Equal(room, append(bytes.Clone(chain), make([]byte, 32)...)); got != row.written {
+			t.Errorf("%s: %x", row.what, room)
+		}
+		p.Unpin()
+	}
+	giveBack(rawOf(words(1, 2)), &mech.BTC{ChainCode: chain})
+	giveBack(raw{}, nil)
+}
+
 // TestEveryParamKind: a mechanism whose parameter nobody reads would take none.
 func TestEveryParamKind(t *testing.T) {
 	for _, row := range mech.All() {

@@ -12,7 +12,14 @@ package main
 // } vendor_kyber;
 import "C"
 
-import "grep11/pkcs11/mech"
+import (
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"grep11/pkcs11/mech"
+)
 
 func btc(r raw) (mech.Param, error) {
 	s, err := as[C.vendor_btc](r)
@@ -22,6 +29,32 @@ func btc(r raw) (mech.Param, error) {
 	var f fields
 	return &mech.BTC{Type: uint64(s._type), Index: uint64(s.childKeyIndex),
 		ChainCode: f.bytes(part(&s.pChainCode, s.ulChainCodeLen)), Version: uint64(s.version)}, f.err
+}
+
+// giveBack writes what a derivation puts into its parameter: a chain code, to
+// where the parent's was. A master key has none; the vendor's callers give room
+// for the new one there, and a length of 0. Others leave anything beside such a
+// length: the kernel looks at the address, and nothing is written to a bad one.
+func giveBack(r raw, p mech.Param) {
+	b, ok := p.(*mech.BTC)
+	if !ok || len(b.ChainCode) == 0 {
+		return
+	}
+	s, err := as[C.vendor_btc](r)
+	if err != nil {
+		return
+	}
+	at := pointer(unsafe.Pointer(&s.pChainCode))
+	if at == nil || s.ulChainCodeLen != 0 && int(s.ulChainCodeLen) < len(b.ChainCode) {
+		return
+	}
+	local := unix.Iovec{Base: &b.ChainCode[0]}
+	local.SetLen(len(b.ChainCode))
+	remote := unix.RemoteIovec{Base: uintptr(at), Len: len(b.ChainCode)}
+	_, err = unix.ProcessVMWritev(os.Getpid(), []unix.Iovec{local}, []unix.RemoteIovec{remote}, 0)
+	if err != nil && err != unix.EFAULT && s.ulChainCodeLen != 0 { // a sandbox may not let it
+		copy(unsafe.Slice((*byte)(at), len(b.ChainCode)), b.ChainCode)
+	}
 }
 
 func ecsg(r raw) (mech.Param, error) {

@@ -192,6 +192,9 @@ func sessionKey(tmpl ck.Template, key *grep11pb.KeyBlob, blob []byte, how local.
 	if len(blob) == 0 {
 		return Object{}, fmt.Errorf("the service gave no key blob: %w", ck.CKR_DEVICE_ERROR)
 	}
+	if how.Class == ck.CKO_PUBLIC_KEY && how.Public == nil {
+		how.Public = blob
+	}
 	known, err := decodeKnown(key.GetAttributes())
 	return Object{Key: Key{Blob: blob}, Attributes: local.Complete(tmpl.Without(sensitive...).With(known), how)}, err
 }

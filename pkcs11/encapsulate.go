@@ -30,7 +30,7 @@ func (m *Module) EncapsulateKey(ctx context.Context, h ck.SessionHandle, mechani
 		if err != nil {
 			return err
 		}
-		t, err := s.made(from, ck.CKA_ENCAPSULATE_TEMPLATE, encapsulated.With(t))
+		t, err := s.made(from, ck.CKA_ENCAPSULATE_TEMPLATE, encapsulated.With(t), hidden)
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (m *Module) DecapsulateKey(ctx context.Context, h ck.SessionHandle, mechani
 		if err != nil {
 			return renamed(err, unwrappingKeyErrors)
 		}
-		t, err := s.made(from, ck.CKA_DECAPSULATE_TEMPLATE, encapsulated.With(t))
+		t, err := s.made(from, ck.CKA_DECAPSULATE_TEMPLATE, encapsulated.With(t), hidden)
 		if err != nil {
 			return err
 		}

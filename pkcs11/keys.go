@@ -211,7 +211,7 @@ func (m *Module) UnwrapKey(ctx context.Context, h ck.SessionHandle, mechanism me
 		if err := s.parameter(ctx, mechanism, ck.CKF_UNWRAP); err != nil {
 			return err
 		}
-		t, err := s.made(wrapping, ck.CKA_UNWRAP_TEMPLATE, t)
+		t, err := s.made(wrapping, ck.CKA_UNWRAP_TEMPLATE, t, hidden)
 		if err != nil {
 			return err
 		}
@@ -226,8 +226,9 @@ func (m *Module) UnwrapKey(ctx context.Context, h ck.SessionHandle, mechanism me
 }
 
 // made is the checked template of a key made with another one, whose own
-// template (CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE) must agree.
-func (s *session) made(from *object, own ck.AttributeType, t ck.Template) (ck.Template, error) {
+// template (CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE) must agree, and that may be
+// of some classes.
+func (s *session) made(from *object, own ck.AttributeType, t ck.Template, may classes) (ck.Template, error) {
 	if fixed, ok := from.Attributes.Get(own); ok {
 		for _, a := range fixed.Sub {
 			if said, ok := t.Get(a.Type); ok && string(said.Value) != string(a.Value) {
@@ -241,39 +242,8 @@ func (s *session) made(from *object, own ck.AttributeType, t ck.Template) (ck.Te
 		t = t.With(fixed.Sub)
 	}
 	t, class, err := s.template(forUnwrap, t)
-	if err == nil && classOf[class]&hidden == 0 {
+	if err == nil && classOf[class]&may == 0 {
 		return nil, fmt.Errorf("%v cannot come of a key: %w", class, ck.CKR_TEMPLATE_INCONSISTENT)
 	}
 	return t, err
-}
-
-// DeriveKey is C_DeriveKey. Without CKA_CLASS and CKA_KEY_TYPE the result is a
-// generic secret key.
-func (m *Module) DeriveKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, base ck.ObjectHandle, t ck.Template) (made ck.ObjectHandle, err error) {
-	err = m.in(h, func(s *session) error {
-		row, err := s.mechanism(mechanism, ck.CKF_DERIVE)
-		if err != nil {
-			return err
-		}
-		from, err := s.key(ctx, base, use{row, hidden, ck.CKA_DERIVE})
-		if err != nil {
-			return err
-		}
-		if err := s.parameter(ctx, mechanism, ck.CKF_DERIVE); err != nil {
-			return err
-		}
-		t, err := s.made(from, ck.CKA_DERIVE_TEMPLATE, ck.Template{
-			ck.Ulong(ck.CKA_CLASS, ck.CKO_SECRET_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_GENERIC_SECRET),
-		}.With(t))
-		if err != nil {
-			return err
-		}
-		o, _, err := s.slot.token().DeriveKey(ctx, mechanism, from.Key, nil, t)
-		if err != nil {
-			return err
-		}
-		made = s.keep(o).Handle
-		return nil
-	})
-	return made, err
 }

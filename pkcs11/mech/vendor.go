@@ -1,5 +1,8 @@
 package mech
 
+// LenChainCode is that of BIP32 and SLIP-0010, in bytes.
+const LenChainCode = 32
+
 // Parameters of the vendor's mechanisms (grep11-wire 2.6).
 type (
 	// BTC is for BIP32 and SLIP10: a CK_IBM_BIP0032 or SLIP0010 type, a child's

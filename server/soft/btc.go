@@ -22,7 +22,7 @@ func init() {
 }
 
 const (
-	lenChain  = 32
+	lenChain  = mech.LenChainCode
 	hardened  = 1 << 31
 	versionV1 = 1
 )
