@@ -113,16 +113,51 @@ func point(t testing.TB, blob []byte) []byte {
 	return s.Key.Bytes
 }
 
-func TestEdwardsKeysHaveTheNativeForm(t *testing.T) {
+// Edwards and Montgomery keys are named as EP11 names them, id-ecPublicKey with
+// the curve's OID (grep11-wire 10.3), by whatever mechanism they are made.
+func TestEdwardsAndMontgomeryKeysHaveTheNativeForm(t *testing.T) {
 	c, _ := crypto(t)
-	oid := []byte{0x06, 0x03, 0x2b, 0x65, 0x70}
-	p := keyPair(t, c, ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, attrs{ck.CKA_EC_PARAMS: octets(oid)}, attrs{})
 	ecPublicKey := []byte{0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01}
-	if !bytes.Contains(p.PubKeyBytes[:30], append(ecPublicKey, oid...)) {
-		t.Errorf("algorithm identifier: %x", p.PubKeyBytes[:30])
+	for _, row := range []struct {
+		name     string
+		mech     ck.MechanismType
+		arc      byte // of 1.3.101
+		lenBytes int
+	}{
+		{"X25519", ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, 110, 32},
+		{"X448", ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, 111, 56},
+		{"Ed25519", ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, 112, 32},
+		{"Ed448", ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, 113, 57},
+	} {
+		oid := []byte{0x06, 0x03, 0x2b, 0x65, row.arc}
+		for _, m := range []ck.MechanismType{row.mech, ck.CKM_EC_KEY_PAIR_GEN} {
+			p := keyPair(t, c, m, attrs{ck.CKA_EC_PARAMS: octets(oid)}, attrs{})
+			if !bytes.Contains(p.PubKeyBytes[:30], append(bytes.Clone(ecPublicKey), oid...)) {
+				t.Errorf("%s by %v: algorithm identifier: %x", row.name, m, p.PubKeyBytes[:30])
+			}
+			if n := len(point(t, p.PubKeyBytes)); n != row.lenBytes {
+				t.Errorf("%s by %v: public key of %d bytes", row.name, m, n)
+			}
+		}
 	}
-	if n := len(point(t, p.PubKeyBytes)); n != 32 {
-		t.Errorf("public key of %d bytes", n)
+}
+
+// An empty salt is honoured, and not taken for one of the usual length: nothing
+// random is left in the signature.
+func TestAnEmptySaltIsNone(t *testing.T) {
+	c, _ := crypto(t)
+	p := keyPair(t, c, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, rsaPublic, rsaPrivate)
+	twice := func(salt uint64) bool {
+		m := pss(ck.CKM_SHA256_RSA_PKCS_PSS, ck.CKM_SHA256, pb.RSAPSSParm_CkgMgf1Sha256)
+		m.GetRSAPSSParameter().SaltByteCount = salt
+		var sigs [2][]byte
+		for i := range sigs {
+			sigs[i] = must[*pb.SignSingleResponse](t)(c.SignSingle(t.Context(), &pb.SignSingleRequest{Mech: m, PrivKey: p.PrivKey, Data: helloMessage})).Signature
+		}
+		return bytes.Equal(sigs[0], sigs[1])
+	}
+	if !twice(0) || twice(32) {
+		t.Errorf("signatures are the same: %v without salt, %v with one", twice(0), twice(32))
 	}
 }
 

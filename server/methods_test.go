@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"grep11/grep11client/extpb"
+	pb "grep11/grep11client/grep11pb"
 )
 
 func TestEveryMethodOfTheProtocolHasARow(t *testing.T) {
@@ -26,6 +27,9 @@ func TestEveryMethodOfTheProtocolHasARow(t *testing.T) {
 		if len(rows) != len(sv.desc.Methods) {
 			t.Errorf("%s: %d rows for %d methods", sv.desc.ServiceName, len(rows), len(sv.desc.Methods))
 		}
+	}
+	if n := len(pb.Crypto_ServiceDesc.Streams); n != 0 {
+		t.Errorf("grep11.Crypto has %d streams, and is unary", n)
 	}
 	if extpb.Session_ServiceDesc.Streams[0].StreamName != "Exchange" || len(extpb.Session_ServiceDesc.Streams) != 1 {
 		t.Error("the stream that is registered is not Exchange alone")
