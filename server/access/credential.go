@@ -22,9 +22,13 @@ const (
 )
 
 // Lifetime is how long a credential is good before it must be renewed, and
-// renewable how long after its last renewal a login can still be.
+// renewable how long after its last renewal a login can still be. Whether a login
+// has ended is in the store, and asked there each time: a credential's age only
+// sees to its renewal. It is longer than the clocks of a service's servers, or a
+// clock before and after a jump, are likely to be apart, since a credential that one server has
+// just renewed must not be too old for the next.
 const (
-	Lifetime  = 15 * time.Minute
+	Lifetime  = 12 * time.Hour
 	renewable = 30 * 24 * time.Hour
 )
 
