@@ -49,15 +49,25 @@ func chacha(r raw) (mech.Param, error) {
 	return &mech.ChaCha{Nonce: f.bytes(part(&s.pNonce, s.ulNonceLen)), AAD: f.bytes(part(&s.pAAD, s.ulAADLen))}, f.err
 }
 
-// hkdf does not take a salt that is a key: the unit sees one key.
+// hkdf does not take a salt that is a key: the unit sees one key. What the
+// standard says is ignored is not looked at, either.
 func hkdf(r raw) (mech.Param, error) {
 	s, err := as[C.CK_HKDF_PARAMS](r)
 	if err != nil {
 		return nil, err
 	}
 	var f fields
-	return &mech.HKDF{Extract: s.bExtract != C.CK_FALSE, Expand: s.bExpand != C.CK_FALSE, Hash: ck.MechanismType(s.prfHashMechanism),
-		SaltType: uint64(s.ulSaltType), Salt: f.bytes(part(&s.pSalt, s.ulSaltLen)), Info: f.bytes(part(&s.pInfo, s.ulInfoLen))}, f.err
+	p := &mech.HKDF{Extract: s.bExtract != C.CK_FALSE, Expand: s.bExpand != C.CK_FALSE, Hash: ck.MechanismType(s.prfHashMechanism)}
+	if p.Extract {
+		p.SaltType = uint64(s.ulSaltType)
+	}
+	if p.SaltType == uint64(ck.CKF_HKDF_SALT_DATA) {
+		p.Salt = f.bytes(part(&s.pSalt, s.ulSaltLen))
+	}
+	if p.Expand {
+		p.Info = f.bytes(part(&s.pInfo, s.ulInfoLen))
+	}
+	return p, f.err
 }
 
 func pbe(r raw) (mech.Param, error) {

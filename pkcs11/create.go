@@ -73,11 +73,14 @@ func (s *session) checked(p purpose, class ck.ObjectClass, kind uint64, t ck.Tem
 	if class == ck.CKO_PROFILE {
 		return nil, fmt.Errorf("profiles are not made: %w", ck.CKR_ATTRIBUTE_VALUE_INVALID)
 	}
-	private, err := t.Bool(ck.CKA_PRIVATE, classOf[class]&hidden != 0)
+	onToken, err := t.Bool(ck.CKA_TOKEN, false)
 	if err != nil {
 		return nil, err
 	}
-	onToken, err := t.Bool(ck.CKA_TOKEN, false)
+	// Keys of a session that nobody has logged in to are public by default:
+	// OpenSSL's provider makes such keys to derive from, and no other application sees them.
+	owned := onToken || user == loggedUser
+	private, err := t.Bool(ck.CKA_PRIVATE, owned && classOf[class]&hidden != 0)
 	if err != nil {
 		return nil, err
 	}

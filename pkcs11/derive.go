@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"grep11/grep11client"
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
 )
@@ -64,21 +65,62 @@ func (m *Module) DeriveKey(ctx context.Context, h ck.SessionHandle, mechanism me
 		if err := s.parameter(ctx, mechanism, ck.CKF_DERIVE); err != nil {
 			return err
 		}
-		t, err := s.made(from, ck.CKA_DERIVE_TEMPLATE, d.complete(mechanism, t), d.result)
+		o, err := s.derive(ctx, mechanism, d, from, t)
 		if err != nil {
-			return err
-		}
-		o, sum, err := s.slot.token().DeriveKey(ctx, mechanism, from.Key, nil, t)
-		if err != nil {
-			return err
-		}
-		if err := takeChainCode(mechanism, sum); err != nil {
 			return err
 		}
 		made = s.keep(o).Handle
 		return nil
 	})
 	return made, err
+}
+
+func (s *session) derive(ctx context.Context, mechanism mech.Mechanism, d derivation, from *object, t ck.Template) (o grep11client.Object, err error) {
+	if mechanism.Type == ck.CKM_HKDF_DATA {
+		return s.deriveData(ctx, mechanism, from, t)
+	}
+	t, err = s.made(from, ck.CKA_DERIVE_TEMPLATE, d.complete(mechanism, t), d.result)
+	if err != nil {
+		return o, err
+	}
+	o, sum, err := s.slot.token().DeriveKey(ctx, mechanism, from.Key, nil, t)
+	if err != nil {
+		return o, err
+	}
+	return o, takeChainCode(mechanism, sum)
+}
+
+// deriveData makes a data object. Units make keys alone: theirs may be read here, and what is in it
+// is the object's value. PKCS#11 v3.2 §6.44.
+func (s *session) deriveData(ctx context.Context, mechanism mech.Mechanism, from *object, t ck.Template) (o grep11client.Object, err error) {
+	key := ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_SECRET_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_GENERIC_SECRET),
+		ck.Bool(ck.CKA_SENSITIVE, false), ck.Bool(ck.CKA_EXTRACTABLE, true)}
+	if n, ok := t.Get(ck.CKA_VALUE_LEN); ok { // the key's, not the object's
+		key, t = key.Set(n), t.Without(ck.CKA_VALUE_LEN)
+	}
+	t, err = from.fixes(ck.CKA_DERIVE_TEMPLATE, ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_DATA)}.With(t))
+	if err != nil {
+		return o, err
+	}
+	if t.Has(ck.CKA_VALUE) {
+		return o, fmt.Errorf("CKA_VALUE is what is derived: %w", ck.CKR_TEMPLATE_INCONSISTENT)
+	}
+	if class, _, err := t.Ulong(ck.CKA_CLASS); err == nil && class != uint64(ck.CKO_DATA) {
+		return o, fmt.Errorf("%v derives data, not %v: %w", mechanism.Type, ck.ObjectClass(class), ck.CKR_TEMPLATE_INCONSISTENT)
+	}
+	t, class, err := s.template(forCreate, t)
+	if err != nil {
+		return o, err
+	}
+	data, _, err := s.slot.token().DeriveKey(ctx, mechanism, from.Key, nil, key)
+	if err != nil {
+		return o, err
+	}
+	value, err := s.slot.token().KeyValue(ctx, data.Key, []ck.AttributeType{ck.CKA_VALUE})
+	if err != nil {
+		return o, err
+	}
+	return s.create(ctx, class, t.With(value))
 }
 
 // takeChainCode: the service gives it as the new key's checksum.

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha3"
+	"encoding/hex"
 	"math/big"
 	"testing"
 
@@ -185,4 +186,40 @@ func TestCurvesOfOneMechanism(t *testing.T) {
 	sig, err := u.sign(mechanism(ck.CKM_EDDSA), priv, []byte("x"), 0)
 	wants(t, "sign", err, nil)
 	wants(t, "verify", u.verify(mechanism(ck.CKM_EDDSA), pub, []byte("x"), sig, 0), nil)
+}
+
+// TestHKDFToData is RFC 5869, A.1, as OpenSSL's provider asks for it: with nobody logged in.
+func TestHKDFToData(t *testing.T) {
+	u := open(t, newStack(t).module(""), rw)
+	hexed := func(s string) []byte {
+		b, err := hex.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	secret := ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_SECRET_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_GENERIC_SECRET)}
+	ikm := u.create(secret.With(ck.Template{ck.Bytes(ck.CKA_VALUE, bytes.Repeat([]byte{0x0b}, 22)), ck.Bool(ck.CKA_DERIVE, true)}))
+	m := mechanism(ck.CKM_HKDF_DATA, &mech.HKDF{Extract: true, Expand: true, Hash: ck.CKM_SHA256, SaltType: uint64(ck.CKF_HKDF_SALT_DATA),
+		Salt: hexed("000102030405060708090a0b0c"), Info: hexed("f0f1f2f3f4f5f6f7f8f9")})
+	label, length := ck.Bytes(ck.CKA_LABEL, []byte("okm")), ck.Ulong(ck.CKA_VALUE_LEN, 42)
+	made, err := u.m.DeriveKey(t.Context(), u.h, m, ikm, ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_DATA), length, label})
+	wants(t, "derive", err, nil)
+	want := hexed("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865")
+	if got, err := u.get(made, ck.CKA_VALUE); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%x, %v", got, err)
+	}
+	if class, err := u.get(made, ck.CKA_CLASS); err != nil || ck.ObjectClass(class[0]) != ck.CKO_DATA {
+		t.Errorf("class %x, %v", class, err)
+	}
+	_, err = u.m.DeriveKey(t.Context(), u.h, mechanism(ck.CKM_HKDF_DATA, &mech.HKDF{Expand: true, Hash: ck.CKM_SHA256}), ikm, ck.Template{length})
+	wants(t, "no kind of salt where none is used", err, nil)
+	_, err = u.m.DeriveKey(t.Context(), u.h, mechanism(ck.CKM_HKDF_DATA, &mech.HKDF{Extract: true, Hash: ck.CKM_SHA256}), ikm, ck.Template{})
+	wants(t, "no kind of salt where one is used", err, ck.CKR_MECHANISM_PARAM_INVALID)
+	_, err = u.m.DeriveKey(t.Context(), u.h, m, ikm, secret.With(ck.Template{length}))
+	wants(t, "a key of a mechanism for data", err, ck.CKR_TEMPLATE_INCONSISTENT)
+	_, err = u.m.DeriveKey(t.Context(), u.h, m, ikm, ck.Template{length, ck.Bytes(ck.CKA_VALUE, want)})
+	wants(t, "with a value", err, ck.CKR_TEMPLATE_INCONSISTENT)
+	_, err = u.m.DeriveKey(t.Context(), u.h, m, ikm, ck.Template{length, ck.Bool(ck.CKA_PRIVATE, true)})
+	wants(t, "private data of nobody", err, ck.CKR_USER_NOT_LOGGED_IN)
 }

@@ -229,6 +229,19 @@ func (m *Module) UnwrapKey(ctx context.Context, h ck.SessionHandle, mechanism me
 // template (CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE) must agree, and that may be
 // of some classes.
 func (s *session) made(from *object, own ck.AttributeType, t ck.Template, may classes) (ck.Template, error) {
+	t, err := from.fixes(own, t)
+	if err != nil {
+		return nil, err
+	}
+	t, class, err := s.template(forUnwrap, t)
+	if err == nil && classOf[class]&may == 0 {
+		return nil, fmt.Errorf("%v cannot come of a key: %w", class, ck.CKR_TEMPLATE_INCONSISTENT)
+	}
+	return t, err
+}
+
+// fixes adds what the key's own template says of objects that are made with it.
+func (from *object) fixes(own ck.AttributeType, t ck.Template) (ck.Template, error) {
 	if fixed, ok := from.Attributes.Get(own); ok {
 		for _, a := range fixed.Sub {
 			if said, ok := t.Get(a.Type); ok && string(said.Value) != string(a.Value) {
@@ -241,9 +254,5 @@ func (s *session) made(from *object, own ck.AttributeType, t ck.Template, may cl
 		}
 		t = t.With(fixed.Sub)
 	}
-	t, class, err := s.template(forUnwrap, t)
-	if err == nil && classOf[class]&may == 0 {
-		return nil, fmt.Errorf("%v cannot come of a key: %w", class, ck.CKR_TEMPLATE_INCONSISTENT)
-	}
-	return t, err
+	return t, nil
 }

@@ -345,8 +345,13 @@ func TestSessionRights(t *testing.T) {
 	public := open(t, m, rw)
 	_, err := m.CreateObject(ctx, public.h, data("private", isPrivate))
 	wants(t, "a private object without login", err, ck.CKR_USER_NOT_LOGGED_IN)
-	_, err = m.GenerateKey(ctx, public.h, mechanism(ck.CKM_AES_KEY_GEN), ck.Template{ck.Ulong(ck.CKA_VALUE_LEN, 16)})
-	wants(t, "a key without login is private by default", err, ck.CKR_USER_NOT_LOGGED_IN)
+	_, err = m.GenerateKey(ctx, public.h, mechanism(ck.CKM_AES_KEY_GEN), ck.Template{ck.Ulong(ck.CKA_VALUE_LEN, 16), isToken})
+	wants(t, "a token key without login is private by default", err, ck.CKR_USER_NOT_LOGGED_IN)
+	k, err := m.GenerateKey(ctx, public.h, mechanism(ck.CKM_AES_KEY_GEN), ck.Template{ck.Ulong(ck.CKA_VALUE_LEN, 16)})
+	wants(t, "a session key without login", err, nil)
+	if v, err := public.get(k, ck.CKA_PRIVATE); err != nil || v[0] != 0 {
+		t.Errorf("it has CKA_PRIVATE %x, %v", v, err)
+	}
 	_, err = m.CreateObject(ctx, public.h, data("public"))
 	wants(t, "a public session object without login", err, nil)
 	a := login(t, m)

@@ -94,7 +94,8 @@ func (m Mechanism) checkModern() error {
 			return m.badParam("has a nonce of %d bytes", len(p.Nonce))
 		}
 	case *HKDF:
-		if _, ok := HashOf(p.Hash); !ok || !p.Extract && !p.Expand || p.SaltType != uint64(ck.CKF_HKDF_SALT_NULL) && p.SaltType != uint64(ck.CKF_HKDF_SALT_DATA) {
+		noSalt := p.SaltType != uint64(ck.CKF_HKDF_SALT_NULL) && p.SaltType != uint64(ck.CKF_HKDF_SALT_DATA)
+		if _, ok := HashOf(p.Hash); !ok || !p.Extract && !p.Expand || p.Extract && noSalt {
 			return m.badParam("has hash %v and salt type %d", p.Hash, p.SaltType)
 		}
 	case *RSAAES:

@@ -28,7 +28,7 @@ func deriveEAC(_ *Unit, k *key, m mech.Mechanism, _ []byte, t ck.Template) (deri
 		return derived{}, err
 	}
 	if p.Variant == mech.EACHKDF {
-		out, err := runHKDF(crypto.SHA256, &mech.HKDF{Extract: true, Expand: true, Salt: p.Nonce, Info: p.Info}, k.value, n)
+		out, err := runHKDF(crypto.SHA256, &mech.HKDF{Extract: true, Expand: true, SaltType: uint64(ck.CKF_HKDF_SALT_DATA), Salt: p.Nonce, Info: p.Info}, k.value, n)
 		if err != nil {
 			return derived{}, err
 		}

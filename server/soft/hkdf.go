@@ -64,7 +64,11 @@ func runHKDF(h crypto.Hash, p *mech.HKDF, secret ck.Secret, n int) (out ck.Secre
 	newHash := func() hash.Hash { return h.New() }
 	prk := secret
 	if p.Extract {
-		if prk, err = hkdf.Extract(newHash, secret, p.Salt); err != nil {
+		var salt []byte
+		if p.SaltType == uint64(ck.CKF_HKDF_SALT_DATA) {
+			salt = p.Salt
+		}
+		if prk, err = hkdf.Extract(newHash, secret, salt); err != nil {
 			return nil, fmt.Errorf("HKDF: %v: %w", err, ck.CKR_FUNCTION_FAILED)
 		}
 		defer prk.Wipe()
