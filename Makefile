@@ -32,7 +32,7 @@ DOCDIR := $(PREFIX)/share/doc/grep11
 APPLICATIONS := $(addprefix conformance/consumers/testdata/,openssl.cnf nginx.conf apache.conf stunnel.conf haproxy.cfg \
 	knot.conf strongswan.conf gnupg-pkcs11-scd.conf java.cfg pykcs11.py)
 
-.PHONY: build demo test chaos bench vectors check generate fuzz machine clean
+.PHONY: build demo test chaos bench vectors check generate fuzz machine sanitize clean
 
 # -v names each package as it is compiled: the first time takes minutes.
 build:
@@ -96,6 +96,11 @@ fuzz:
 # Calls against a model of the standard's states; make test has a short run.
 machine: build
 	$(GO) test -count=1 -v -timeout 2h -run 'TestMachine$$' ./conformance -machine.calls $(CALLS) -machine.seed $(SEED)
+
+# The C ABI's tests on a library that watches memory; a few minutes.
+sanitize: build
+	@build/deps.sh test
+	@build/sanitize.sh
 
 # After `make build`. The library goes where OpenSSH's agent and p11-kit look;
 # nothing is started, and p11-kit shows the module to few programs.

@@ -18,9 +18,10 @@ import (
 )
 
 var (
-	moduleFlag = flag.String("module", "", "library to test; ours from build/out, with a server, if empty")
-	tokenFlag  = flag.String("token", "dev", "label of an initialised token")
-	pinFlag    = flag.String("pin", "12345678", "its user PIN")
+	moduleFlag  = flag.String("module", "", "library to test; ours from build/out, with a server, if empty")
+	libraryFlag = flag.String("library", out+"libgrep11-pkcs11.so", "ours, where it was built in another way")
+	tokenFlag   = flag.String("token", "dev", "label of an initialised token")
+	pinFlag     = flag.String("pin", "12345678", "its user PIN")
 )
 
 const out = "../build/out/"
@@ -33,7 +34,7 @@ func modulePath(t *testing.T) string {
 	t.Helper()
 	path := *moduleFlag
 	if ours() {
-		path = out + "libgrep11-pkcs11.so"
+		path = *libraryFlag
 	}
 	path, err := filepath.Abs(path)
 	if err == nil {
@@ -154,11 +155,13 @@ func initialized(t *testing.T) *Module {
 	return m
 }
 
-// compile makes a program of testdata, or of a C text, with cryptoki.h.
+// compile makes a program of testdata, or of a C text, with cryptoki.h and with
+// what CFLAGS says.
 func compile(t *testing.T, source string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "program")
 	args := []string{"-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-I", "../c", "-o", program}
+	args = append(args, strings.Fields(os.Getenv("CFLAGS"))...)
 	cmd := exec.Command("cc")
 	if strings.HasSuffix(source, ".c") {
 		args = append(args, "testdata/"+source)
