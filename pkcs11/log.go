@@ -21,7 +21,7 @@ const toStderr, toSyslog = "stderr", "syslog"
 
 // newLog makes the log: by default there is none, for the terminal is the
 // application's. What cannot be opened is none, too.
-func newLog(c logSettings) (*slog.Logger, *logFile) {
+func newLog(c logSettings) (*slog.Logger, io.Closer) {
 	f := &logFile{path: c.to}
 	var w io.Writer = f
 	switch c.to {
@@ -30,7 +30,8 @@ func newLog(c logSettings) (*slog.Logger, *logFile) {
 	case toStderr:
 		w = os.Stderr
 	case toSyslog:
-		return slog.New(slog.NewTextHandler(&syslogWriter{}, &slog.HandlerOptions{Level: c.level, ReplaceAttr: noTime})), f
+		s := &syslogWriter{}
+		return slog.New(slog.NewTextHandler(s, &slog.HandlerOptions{Level: c.level, ReplaceAttr: noTime})), s
 	}
 	h := slog.NewTextHandler(w, &slog.HandlerOptions{Level: c.level})
 	return slog.New(&pidHandler{h}), f
@@ -102,13 +103,17 @@ func (f *logFile) Close() error {
 
 // syslogWriter connects at the first line, and again when that is lost.
 type syslogWriter struct {
-	mu sync.Mutex
-	w  *syslog.Writer // guarded by mu
+	mu     sync.Mutex
+	w      *syslog.Writer // guarded by mu
+	closed bool           // guarded by mu
 }
 
 func (s *syslogWriter) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return len(b), nil
+	}
 	if s.w == nil {
 		w, err := syslog.New(syslog.LOG_USER|syslog.LOG_WARNING, "grep11")
 		if err != nil {
@@ -117,4 +122,16 @@ func (s *syslogWriter) Write(b []byte) (int, error) {
 		s.w = w
 	}
 	return s.w.Write(b)
+}
+
+func (s *syslogWriter) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.w == nil {
+		return nil
+	}
+	err := s.w.Close()
+	s.w = nil
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/cipher"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -19,7 +20,7 @@ type Module struct {
 	timeout  time.Duration // immutable; of one call
 	log      *slog.Logger  // immutable
 	trace    bool          // immutable; wants a line per call
-	logFile  *logFile      // immutable
+	logTo    io.Closer     // immutable
 	services []*service    // immutable
 	faulty   *slot         // immutable; the one slot of a wrong configuration
 	sessions *table[ck.SessionHandle, *session]
@@ -36,7 +37,7 @@ func New(reserved string, getenv func(string) string) (*Module, error) {
 	m := &Module{
 		file: c.file, sessions: newTable[ck.SessionHandle, *session](0), ended: make(chan struct{}), seal: newStateSeal(),
 	}
-	m.log, m.logFile = newLog(c.log)
+	m.log, m.logTo = newLog(c.log)
 	m.trace = c.log.trace
 	if err == nil {
 		err = m.connect(c)
@@ -89,7 +90,7 @@ func (m *Module) Finalize(ctx context.Context) error {
 	m.end.Do(func() {
 		close(m.ended)
 		m.closeClients()
-		err = m.logFile.Close()
+		err = m.logTo.Close()
 	})
 	return err
 }
