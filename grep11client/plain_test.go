@@ -56,7 +56,7 @@ func TestALocalStoreIsSharedAndKept(t *testing.T) {
 	must(t, err)
 	other := b.Token(tokens[0].ID)
 	_, err = other.GetObject(ctx, priv.Handle)
-	want(t, err, ck.CKR_USER_NOT_LOGGED_IN)
+	want(t, err, ck.CKR_OBJECT_HANDLE_INVALID)
 	must(t, other.Login(ctx, ck.CKU_USER, ck.Secret(userPIN)))
 	o, err := other.GetObject(ctx, priv.Handle)
 	must(t, err)
