@@ -27,6 +27,7 @@ var (
 // session that is not there, which comes first (PKCS#11 v3.2 §5.1.7): so each
 // call has a set of codes that apply, and must succeed if the set is empty.
 func TestMachine(t *testing.T) {
+	machinePlayed = true
 	if !ours() {
 		return // the model knows our answers where the standard leaves a choice
 	}

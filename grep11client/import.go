@@ -34,6 +34,35 @@ var importKeyTemplate = ck.Template{
 // CKM_IBM_TRANSPORTKEY, others encrypted under a passing key of the service and
 // unwrapped. The template holds the standard's components of the key type.
 func (t *Token) ImportKey(ctx context.Context, tmpl ck.Template) (Object, error) {
+	o, err := t.importValue(ctx, tmpl)
+	if rv, ok := importCodes[ck.RVOf(err)]; ok && err != nil {
+		if rv == ck.CKR_ATTRIBUTE_VALUE_INVALID && foreignCurve(tmpl) {
+			rv = ck.CKR_CURVE_NOT_SUPPORTED
+		}
+		err = fmt.Errorf("%v: %w", err, rv)
+	}
+	return o, err
+}
+
+// importCodes: what unwrapping's errors are called where the caller gave a value.
+var importCodes = map[ck.RV]ck.RV{
+	ck.CKR_WRAPPED_KEY_INVALID:    ck.CKR_ATTRIBUTE_VALUE_INVALID,
+	ck.CKR_WRAPPED_KEY_LEN_RANGE:  ck.CKR_ATTRIBUTE_VALUE_INVALID,
+	ck.CKR_KEY_TYPE_INCONSISTENT:  ck.CKR_ATTRIBUTE_VALUE_INVALID,
+	ck.CKR_KEY_SIZE_RANGE:         ck.CKR_ATTRIBUTE_VALUE_INVALID,
+	ck.CKR_ENCRYPTED_DATA_INVALID: ck.CKR_ATTRIBUTE_VALUE_INVALID,
+}
+
+// foreignCurve tells whether a key is on a named curve that nobody here knows.
+func foreignCurve(t ck.Template) bool {
+	if !t.Has(ck.CKA_EC_PARAMS) {
+		return false
+	}
+	oid, _, err := curve(t)
+	return err == nil && orderLen[oid.String()] == 0
+}
+
+func (t *Token) importValue(ctx context.Context, tmpl ck.Template) (Object, error) {
 	class, ok, err := tmpl.Ulong(ck.CKA_CLASS)
 	if err != nil || !ok {
 		return Object{}, fmt.Errorf("CKA_CLASS: %w", ck.CKR_TEMPLATE_INCOMPLETE)
