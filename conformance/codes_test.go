@@ -221,11 +221,6 @@ func (p *probe) rsa(bits uint64, pub, priv ck.Template) (uintptr, uintptr) {
 	return p.pair(ck.CKM_RSA_PKCS_KEY_PAIR_GEN, ck.Template{ck.Ulong(ck.CKA_MODULUS_BITS, bits)}.With(pub), priv)
 }
 
-func (p *probe) ec(pub, priv ck.Template) (uintptr, uintptr) {
-	p.t.Helper()
-	return p.pair(ck.CKM_EC_KEY_PAIR_GEN, ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, p256)}.With(pub), priv)
-}
-
 func (p *probe) kem() (uintptr, uintptr) {
 	p.t.Helper()
 	return p.pair(ck.CKM_ML_KEM_KEY_PAIR_GEN, ck.Template{ck.Ulong(ck.CKA_PARAMETER_SET, ck.CKP_ML_KEM_768), ck.Bool(ck.CKA_ENCAPSULATE, true)},
