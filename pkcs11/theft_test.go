@@ -129,3 +129,21 @@ func TestPartsOfDESKeys(t *testing.T) {
 		t.Error("a DES key of one part was made")
 	}
 }
+
+// TestTrustedCertificatesStay: what the security officer vouches for is not to
+// be changed by others, PKCS#11 v3.2 §4.7.2.
+func TestTrustedCertificatesStay(t *testing.T) {
+	u := login(t, newStack(t).module(""))
+	ctx := t.Context()
+	cert := ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_CERTIFICATE), ck.Ulong(ck.CKA_CERTIFICATE_TYPE, ck.CKC_X_509), isToken,
+		ck.Bytes(ck.CKA_SUBJECT, []byte("s")), ck.Bytes(ck.CKA_VALUE, []byte("v"))}
+	rename := ck.Template{ck.Bytes(ck.CKA_ID, []byte("x"))}
+	plain, err := u.m.CreateObject(ctx, u.h, cert)
+	wants(t, "a certificate", err, nil)
+	wants(t, "it is changed", u.m.SetAttributeValue(ctx, u.h, plain, rename), nil)
+	wants(t, "the user leaves", u.m.Logout(ctx, u.h), nil)
+	wants(t, "the security officer comes", u.m.Login(ctx, u.h, ck.CKU_SO, ck.Secret(soPIN)), nil)
+	trusted, err := u.m.CreateObject(ctx, u.h, cert.Set(ck.Bool(ck.CKA_TRUSTED, true)))
+	wants(t, "a trusted certificate", err, nil)
+	wants(t, "it stays", u.m.SetAttributeValue(ctx, u.h, trusted, rename), ck.CKR_ACTION_PROHIBITED)
+}

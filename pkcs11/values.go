@@ -117,7 +117,8 @@ func (m *Module) SetAttributeValue(ctx context.Context, h ck.SessionHandle, o ck
 		if err := s.mayWrite(old.onToken(), old.is(ck.CKA_PRIVATE)); err != nil {
 			return err
 		}
-		if !old.is(ck.CKA_MODIFIABLE) {
+		// Trusted certificates cannot be modified, §4.7.2.
+		if !old.is(ck.CKA_MODIFIABLE) || old.class == ck.CKO_CERTIFICATE && old.is(ck.CKA_TRUSTED) {
 			return fmt.Errorf("%v may not be changed: %w", old, ck.CKR_ACTION_PROHIBITED)
 		}
 		t, err := s.changes(forSet, old, t)
