@@ -131,6 +131,9 @@ func (u *Unit) parse(op mech.Op, sealed []byte) (*part, error) {
 	if mech.Op(was) != op {
 		return nil, fmt.Errorf("state of another function: %w", ck.CKR_OPERATION_NOT_INITIALIZED)
 	}
+	if op == mech.OpDigest && len(blob) > 0 {
+		return nil, errState // digests have no key
+	}
 	m := mech.Mechanism{Type: ck.MechanismType(typ)}
 	var err error
 	if m.Param, err = parseParam(m.Type, param); err != nil {
