@@ -84,7 +84,7 @@ func TestCredentialsOnTheWire(t *testing.T) {
 	g := newGuest(t)
 	l, err := g.tokens.OpenLogin(g.ctx, &extpb.OpenLoginRequest{Token: g.token, User: uint64(ck.CKU_USER), Pin: []byte(testUserPIN)})
 	wantRV(t, err, ck.CKR_OK)
-	if l.ExpiresS != 900 || len(l.Credential) == 0 {
+	if l.ExpiresS != 43200 || len(l.Credential) == 0 {
 		t.Error(l)
 	}
 	renewed, err := g.tokens.RenewLogin(g.ctx, &extpb.RenewLoginRequest{Credential: l.Credential})
