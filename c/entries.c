@@ -1,16 +1,29 @@
 /* The exported functions: each goes to the engine of its process. */
 
 #include "engine.h"
+#include "signals.h"
 
 /* Go does not survive fork(): engine() is this copy's functions, in a child a second copy's. */
 #define GO_ENTRY(name, parameters, arguments)                               \
 	CK_RV name parameters                                               \
 	{                                                                   \
 		const struct engine *e = engine();                          \
-		return e ? e->name arguments : CKR_CRYPTOKI_NOT_INITIALIZED; \
+		sigset_t mask;                                              \
+		if (!e)                                                     \
+			return CKR_CRYPTOKI_NOT_INITIALIZED;                \
+		bool first = first_call(e, &mask);                          \
+		CK_RV rv = e->name arguments;                               \
+		if (first)                                                  \
+			mask_back(e, &mask);                                \
+		return rv;                                                  \
 	}
 
-#define RELAY_ENTRY GO_ENTRY
+#define RELAY_ENTRY(name, parameters, arguments)                            \
+	CK_RV name parameters                                               \
+	{                                                                   \
+		const struct engine *e = engine();                          \
+		return e ? e->name arguments : CKR_CRYPTOKI_NOT_INITIALIZED; \
+	}
 
 /* C_Initialize and C_Finalize are in fork.c, the lists in tables.c. */
 #define LIFE_ENTRY(name, parameters, arguments)

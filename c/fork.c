@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fork.h"
+#include "signals.h"
 
 static struct guard unwiped = {.engine = &own_engine};
 struct guard *guard = &unwiped;
@@ -110,7 +111,11 @@ static CK_RV initialize(CK_C_INITIALIZE_ARGS *args, char *text)
 	if (!*text && e != &own_engine)
 		strcpy(text, inheritance);
 	args->pReserved = *text ? text : NULL;
+	sigset_t mask;
+	bool first = first_call(e, &mask);
 	CK_RV rv = e->C_Initialize(args);
+	if (first)
+		mask_back(e, &mask);
 	if (rv == CKR_OK) {
 		e->inheritance(inheritance, sizeof inheritance);
 		atomic_store(&initialized, true);
@@ -142,7 +147,11 @@ CK_RV C_Finalize(CK_VOID_PTR pReserved)
 	const struct engine *e = engine();
 	if (!e)
 		return atomic_exchange(&initialized, false) ? CKR_OK : CKR_CRYPTOKI_NOT_INITIALIZED;
+	sigset_t mask;
+	bool first = first_call(e, &mask);
 	CK_RV rv = e->C_Finalize(NULL);
+	if (first)
+		mask_back(e, &mask);
 	if (rv == CKR_OK)
 		atomic_store(&initialized, false);
 	return rv;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "relay.h"
+#include "signals.h"
 
 uintptr_t relay_waiting;
 int relay_bell = -1;
@@ -61,8 +62,14 @@ static CK_RV out(CK_RV rv)
 	CK_RV relay_##name parameters                                               \
 	{                                                                           \
 		int bell = __atomic_load_n(&relay_bell, __ATOMIC_ACQUIRE);          \
-		if (alone() || bell < 0)                                            \
-			return out(go_##name arguments);                            \
+		if (alone() || bell < 0) {                                          \
+			sigset_t mask;                                              \
+			bool first = first_call(&own_engine, &mask);                \
+			CK_RV rv = go_##name arguments;                             \
+			if (first)                                                  \
+				mask_back(&own_engine, &mask);                      \
+			return out(rv);                                             \
+		}                                                                   \
 		struct relayed r = {.given = {VALUES values}, .function = number};  \
 		leave(bell, &r);                                                    \
 		return out(await(&r));                                              \

@@ -1,0 +1,9 @@
+package conformance
+
+import "testing"
+
+func TestSignalsAreTheApplicationsOwn(t *testing.T) {
+	if out := run(t, service, compile(t, "signals.c"), modulePath(t)); out != "300 here, 0 elsewhere\n" {
+		t.Error(out)
+	}
+}
