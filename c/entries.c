@@ -1,5 +1,6 @@
 /* The exported functions: each goes to the engine of its process. */
 
+#define _GNU_SOURCE
 #include "engine.h"
 #include "signals.h"
 
