@@ -9,13 +9,9 @@
 	CK_RV name parameters                                               \
 	{                                                                   \
 		const struct engine *e = engine();                          \
-		sigset_t mask;                                              \
-		if (!e)                                                     \
-			return CKR_CRYPTOKI_NOT_INITIALIZED;                \
-		bool first = first_call(e, &mask);                          \
-		CK_RV rv = e->name arguments;                               \
-		if (first)                                                  \
-			mask_back(e, &mask);                                \
+		CK_RV rv = CKR_CRYPTOKI_NOT_INITIALIZED;                    \
+		if (e)                                                      \
+			CALL_GO(e, rv, e->name arguments);                  \
 		return rv;                                                  \
 	}
 

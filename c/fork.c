@@ -111,11 +111,8 @@ static CK_RV initialize(CK_C_INITIALIZE_ARGS *args, char *text)
 	if (!*text && e != &own_engine)
 		strcpy(text, inheritance);
 	args->pReserved = *text ? text : NULL;
-	sigset_t mask;
-	bool first = first_call(e, &mask);
-	CK_RV rv = e->C_Initialize(args);
-	if (first)
-		mask_back(e, &mask);
+	CK_RV rv;
+	CALL_GO(e, rv, e->C_Initialize(args));
 	if (rv == CKR_OK) {
 		e->inheritance(inheritance, sizeof inheritance);
 		atomic_store(&initialized, true);
@@ -147,11 +144,8 @@ CK_RV C_Finalize(CK_VOID_PTR pReserved)
 	const struct engine *e = engine();
 	if (!e)
 		return atomic_exchange(&initialized, false) ? CKR_OK : CKR_CRYPTOKI_NOT_INITIALIZED;
-	sigset_t mask;
-	bool first = first_call(e, &mask);
-	CK_RV rv = e->C_Finalize(NULL);
-	if (first)
-		mask_back(e, &mask);
+	CK_RV rv;
+	CALL_GO(e, rv, e->C_Finalize(NULL));
 	if (rv == CKR_OK)
 		atomic_store(&initialized, false);
 	return rv;

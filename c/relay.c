@@ -63,11 +63,8 @@ static CK_RV out(CK_RV rv)
 	{                                                                           \
 		int bell = __atomic_load_n(&relay_bell, __ATOMIC_ACQUIRE);          \
 		if (alone() || bell < 0) {                                          \
-			sigset_t mask;                                              \
-			bool first = first_call(&own_engine, &mask);                \
-			CK_RV rv = go_##name arguments;                             \
-			if (first)                                                  \
-				mask_back(&own_engine, &mask);                      \
+			CK_RV rv;                                                   \
+			CALL_GO(&own_engine, rv, go_##name arguments);              \
 			return out(rv);                                             \
 		}                                                                   \
 		struct relayed r = {.given = {VALUES values}, .function = number};  \

@@ -10,19 +10,19 @@
 void signals_leave(void);
 
 /* A thread's first call of a Go runtime leaves SIGCHLD unblocked, whatever its
- * mask was: first_call keeps the mask and mask_back gives it back. A runtime is
- * named by its engine. Later calls cost a comparison. */
+ * mask was: CALL_GO makes a call, sets rv to its answer and gives the mask back. A
+ * runtime is named by its engine. Later calls cost a comparison. */
+#define CALL_GO(runtime, rv, call)                                          \
+	do {                                                                \
+		sigset_t mask;                                              \
+		bool first = called != (runtime) && !pthread_sigmask(SIG_BLOCK, NULL, &mask); \
+		(rv) = call;                                                \
+		if (first) {                                                \
+			called = (runtime);                                 \
+			pthread_sigmask(SIG_SETMASK, &mask, NULL);          \
+		}                                                           \
+	} while (0)
+
 extern __thread const void *called __attribute__((tls_model("initial-exec")));
-
-static inline bool first_call(const void *runtime, sigset_t *mask)
-{
-	return called != runtime && !pthread_sigmask(SIG_BLOCK, NULL, mask);
-}
-
-static inline void mask_back(const void *runtime, const sigset_t *mask)
-{
-	called = runtime;
-	pthread_sigmask(SIG_SETMASK, mask, NULL);
-}
 
 #endif

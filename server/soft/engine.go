@@ -90,9 +90,12 @@ func (u *Unit) engineOf(m mech.Mechanism, use ck.Flags) (*engine, *mech.Row, err
 	if row.Use&use == 0 {
 		return nil, nil, invalidMechanism(m, "is not for this function")
 	}
-	err = m.Check()
-	if shown := u.listed(row); err != nil && (shown == nil || shown.Use&use == 0) {
+	bad := m.Check()
+	if bad == nil {
+		return e, row, nil
+	}
+	if shown := u.listed(row); shown == nil || shown.Use&use == 0 {
 		return nil, nil, invalidMechanism(m, "is not offered")
 	}
-	return e, row, err
+	return nil, nil, bad
 }

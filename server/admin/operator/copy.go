@@ -54,7 +54,7 @@ func (g *Group) source(ctx context.Context, name string) (*Unit, *View, error) {
 		case v.Current == "":
 			return nil, nil, fmt.Errorf("unit %s: %w", name, &command.Refusal{Reason: command.XCP_RSC_WK_MISSING})
 		}
-		index := command.AttributeIndex(command.XCP_ADMINT_PERMS).String()
+		index := command.XCP_ADMINT_PERMS.String()
 		if p := v.Attributes[index]; p&command.XCP_ADMP_WK_EXPORT == 0 {
 			return nil, nil, fmt.Errorf("unit %s: %w; the quorum permits it with: grep11 unit attribute %s %#x --unit %s, and takes that back with %#x",
 				name, &command.Refusal{Reason: command.XCP_RSC_EXPORT_WK_PROHIBITED}, index, p|command.XCP_ADMP_WK_EXPORT, name, p)

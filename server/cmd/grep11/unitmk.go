@@ -78,30 +78,24 @@ var importerKinds = map[string]command.ImporterType{
 	"rsa2048": command.XCP_IMPRKEY_RSA_2048, "rsa3072": command.XCP_IMPRKEY_RSA_3072, "rsa4096": command.XCP_IMPRKEY_RSA_4096,
 }
 
-// importer adds the flag for the kind of importer key.
-func importer(c *cobra.Command) func() (command.ImporterType, error) {
+// importing is a signed command that makes importer keys, with a flag for their kind.
+func (f *unitFlags) importing(use, short string, args cobra.PositionalArgs, do func(context.Context, *session, []string, command.ImporterType) error) *cobra.Command {
 	kind := "p521"
-	c.Flags().StringVar(&kind, "importer", kind, "kind of importer key: p521, p256, rsa2048, rsa3072, rsa4096")
-	return func() (command.ImporterType, error) {
+	c := f.signed(use, short, args, func(ctx context.Context, s *session, args []string) error {
 		t, ok := importerKinds[kind]
 		if !ok {
-			return 0, fmt.Errorf("unknown kind of importer key %q", kind)
+			return fmt.Errorf("unknown kind of importer key %q", kind)
 		}
-		return t, nil
-	}
+		return do(ctx, s, args, t)
+	})
+	c.Flags().StringVar(&kind, "importer", kind, "kind of importer key: p521, p256, rsa2048, rsa3072, rsa4096")
+	return c
 }
 
 func mkLoad(f *unitFlags) *cobra.Command {
-	var kind func() (command.ImporterType, error)
-	c := f.signed("load PART...", "Load a new master key from 2 or 3 key parts", cobra.RangeArgs(2, 3), func(ctx context.Context, s *session, args []string) error {
-		t, err := kind()
-		if err != nil {
-			return err
-		}
-		return s.load(ctx, args, t)
+	return f.importing("load PART...", "Load a new master key from 2 or 3 key parts", cobra.RangeArgs(2, 3), func(ctx context.Context, s *session, args []string, kind command.ImporterType) error {
+		return s.load(ctx, args, kind)
 	})
-	kind = importer(c)
-	return c
 }
 
 func (s *session) load(ctx context.Context, files []string, kind command.ImporterType) error {
@@ -256,40 +250,28 @@ func (s *session) pass(ctx context.Context, t operator.Pattern, count bool) (n u
 }
 
 func mkRotate(f *unitFlags) *cobra.Command {
-	var kind func() (command.ImporterType, error)
-	c := f.signed("rotate PART...", "Load, commit, rewrap and activate a new master key in one go; run again after an interruption", cobra.RangeArgs(2, 3), func(ctx context.Context, s *session, args []string) error {
-		t, err := kind()
-		if err != nil {
+	return f.importing("rotate PART...", "Load, commit, rewrap and activate a new master key in one go; run again after an interruption", cobra.RangeArgs(2, 3), func(ctx context.Context, s *session, args []string, kind command.ImporterType) error {
+		if err := s.load(ctx, args, kind); err != nil || s.DryRun {
 			return err
 		}
-		if err := s.load(ctx, args, t); err != nil || s.DryRun {
-			return err
-		}
-		if err := s.commit(ctx, ""); err != nil && !errors.Is(err, operator.ErrNothing) {
-			return err
-		}
-		return s.activate(ctx, s.proof)
+		return s.commitAndActivate(ctx, "")
 	})
-	kind = importer(c)
-	return c
 }
 
 func mkCopy(f *unitFlags) *cobra.Command {
-	var kind func() (command.ImporterType, error)
-	c := f.signed("copy UNIT", "Bring the master key of a unit to units without one, encrypted from unit to unit, commit and activate it", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string) error {
-		t, err := kind()
-		if err != nil {
-			return err
-		}
-		pattern, err := s.Copy(ctx, args[0], t, s.keys)
+	return f.importing("copy UNIT", "Bring the master key of a unit to units without one, encrypted from unit to unit, commit and activate it", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string, kind command.ImporterType) error {
+		pattern, err := s.Copy(ctx, args[0], kind, s.keys)
 		if err != nil || s.DryRun {
 			return err
 		}
-		if err := s.commit(ctx, pattern); err != nil && !errors.Is(err, operator.ErrNothing) {
-			return err
-		}
-		return s.activate(ctx, s.proof)
+		return s.commitAndActivate(ctx, pattern)
 	})
-	kind = importer(c)
-	return c
+}
+
+// commitAndActivate goes on where an earlier run was interrupted.
+func (s *session) commitAndActivate(ctx context.Context, expect operator.Pattern) error {
+	if err := s.commit(ctx, expect); err != nil && !errors.Is(err, operator.ErrNothing) {
+		return err
+	}
+	return s.activate(ctx, s.proof)
 }
