@@ -6,6 +6,7 @@ import "C"
 import (
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,7 +19,11 @@ import (
 
 var startRelay sync.Once
 
-const leastProcessors = 4
+const leastProcessors = 2
+
+// collectAt is the GOGC of this copy of Go's runtime, whose heap is small: calls
+// leave little but garbage.
+const collectAt = 400
 
 // relay makes threads leave their calls from now on. Where there is no bell they
 // go on calling Go themselves.
@@ -36,6 +41,9 @@ func relay() {
 		// runtime notices: there must be others.
 		if runtime.GOMAXPROCS(0) < leastProcessors {
 			runtime.GOMAXPROCS(leastProcessors)
+		}
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(collectAt)
 		}
 		go takeCalls(conn)
 		atomic.StoreInt32((*int32)(unsafe.Pointer(&C.relay_bell)), int32(bell))

@@ -62,6 +62,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, closeUnits(members), store.Close())
 	}
+	s.memory.spareCollection()
 	if err := errors.Join(s.checkStore(ctx), s.listen()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -90,6 +91,9 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 	return s, nil
 }
 
+// window is how many bytes a caller may send before they are read.
+const window = 4 << 20
+
 // do serves the extension's handlers.
 func (s *Server) do(ctx context.Context, f func(unit.Unit) (unit.Key, error)) (unit.Key, error) {
 	return balancer.Do(ctx, s.units, false, func(u unit.Unit) (unit.Key, error) {
@@ -108,6 +112,9 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.InTapHandle(s.memory.tap),
 		grpc.MaxConcurrentStreams(s.config.Listen.Streams),
 		grpc.ConnectionTimeout(10 * time.Second),
+		// Fixed windows: else each request would be followed by a ping and its answer,
+		// by which gRPC measures what a connection bears.
+		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 		grpc.WaitForHandlers(true),
 		// Clients may ping moderately without being told to go away (grep11-wire 6.4).
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
