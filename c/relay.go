@@ -21,10 +21,6 @@ var startRelay sync.Once
 
 const leastProcessors = 2
 
-// collectAt is the GOGC of this copy of Go's runtime, whose heap is small: calls
-// leave little but garbage.
-const collectAt = 400
-
 // relay makes threads leave their calls from now on. Where there is no bell they
 // go on calling Go themselves.
 func relay() {
@@ -41,9 +37,6 @@ func relay() {
 		// runtime notices: there must be others.
 		if runtime.GOMAXPROCS(0) < leastProcessors {
 			runtime.GOMAXPROCS(leastProcessors)
-		}
-		if os.Getenv("GOGC") == "" {
-			debug.SetGCPercent(collectAt)
 		}
 		go takeCalls(conn)
 		atomic.StoreInt32((*int32)(unsafe.Pointer(&C.relay_bell)), int32(bell))
@@ -63,6 +56,11 @@ func takeCalls(conn syscall.RawConn) {
 		if err != nil {
 			panic("c: the bell is gone: " + err.Error()) // nobody closes it
 		}
+		spareCollection.Do(func() {
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(collectAt)
+			}
+		})
 		for r := first; r != nil; {
 			next := r.next // r is gone once it has run
 			select {
@@ -74,6 +72,12 @@ func takeCalls(conn syscall.RawConn) {
 		}
 	}
 }
+
+// Garbage is collected less often once threads call at the same time: their calls
+// leave little else. A process of one thread, such as nginx's, stays small.
+var spareCollection sync.Once
+
+const collectAt = 400
 
 // leftCalls takes the list and gives the call that was left first.
 func leftCalls() (first *C.struct_relayed) {
