@@ -74,9 +74,19 @@ var keyless = map[ck.MechanismType]bool{
 	ck.CKM_IBM_TRANSPORTKEY: true,
 }
 
+// mechanism decodes one. What no unit offers is CKR_MECHANISM_INVALID, whatever
+// its parameter.
+func (c *call) mechanism(m *grep11pb.Mechanism) (mech.Mechanism, error) {
+	out, err := wire.DecodeMechanism(m)
+	if err != nil && c.offered(out.Type) == nil {
+		err = fmt.Errorf("mechanism %v: %w", out.Type, ck.CKR_MECHANISM_INVALID)
+	}
+	return out, err
+}
+
 // mechanismAndKey decodes what most requests begin with.
 func (c *call) mechanismAndKey(ctx context.Context, m *grep11pb.Mechanism, k *grep11pb.KeyBlob, legacy []byte) (mech.Mechanism, unit.Blob, error) {
-	mm, err := wire.DecodeMechanism(m)
+	mm, err := c.mechanism(m)
 	if err != nil {
 		return mech.Mechanism{}, nil, err
 	}

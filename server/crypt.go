@@ -4,7 +4,6 @@ import (
 	"context"
 
 	pb "grep11/grep11client/grep11pb"
-	"grep11/grep11client/wire"
 	"grep11/pkcs11/mech"
 	"grep11/server/unit"
 )
@@ -101,7 +100,7 @@ func (c *call) begin(ctx context.Context, op mech.Op, m *pb.Mechanism, k *pb.Key
 // operand decodes mechanism and key; a digest has no key.
 func (c *call) operand(ctx context.Context, op mech.Op, m *pb.Mechanism, k *pb.KeyBlob, legacy []byte) (mech.Mechanism, unit.Blob, error) {
 	if op == mech.OpDigest {
-		mm, err := wire.DecodeMechanism(m)
+		mm, err := c.mechanism(m)
 		return mm, nil, err
 	}
 	return c.mechanismAndKey(ctx, m, k, legacy)

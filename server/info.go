@@ -34,12 +34,21 @@ func (c *call) GetMechanismList(context.Context, *pb.GetMechanismListRequest) (*
 
 func (c *call) GetMechanismInfo(_ context.Context, r *pb.GetMechanismInfoRequest) (*pb.GetMechanismInfoResponse, error) {
 	t := ck.MechanismType(uint32(r.Mech)) // clients send sign-extended numbers
+	row := c.offered(t)
+	if row == nil {
+		return nil, fmt.Errorf("mechanism %v: %w", t, ck.CKR_MECHANISM_INVALID)
+	}
+	return &pb.GetMechanismInfoResponse{MechInfo: mechanismInfo(row)}, nil
+}
+
+// offered is a mechanism's row if the units have it.
+func (c *call) offered(t ck.MechanismType) *mech.Row {
 	for _, row := range c.srv.units.Mechanisms() {
 		if row.Type == t {
-			return &pb.GetMechanismInfoResponse{MechInfo: mechanismInfo(row)}, nil
+			return row
 		}
 	}
-	return nil, fmt.Errorf("mechanism %v: %w", t, ck.CKR_MECHANISM_INVALID)
+	return nil
 }
 
 func mechanismInfo(row *mech.Row) *pb.MechanismInfo {

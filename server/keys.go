@@ -23,7 +23,7 @@ func (c *call) GenerateKey(ctx context.Context, r *pb.GenerateKeyRequest) (*pb.G
 }
 
 func (c *call) generate(ctx context.Context, r *pb.GenerateKeyRequest) (unit.Key, error) {
-	m, err := wire.DecodeMechanism(r.Mech)
+	m, err := c.mechanism(r.Mech)
 	if err != nil {
 		return unit.Key{}, err
 	}
@@ -57,7 +57,7 @@ func (c *call) GenerateKeyPair(ctx context.Context, r *pb.GenerateKeyPairRequest
 type pair struct{ pub, priv unit.Key }
 
 func (c *call) generatePair(ctx context.Context, r *pb.GenerateKeyPairRequest) (pair, error) {
-	m, err := wire.DecodeMechanism(r.Mech)
+	m, err := c.mechanism(r.Mech)
 	if err != nil {
 		return pair{}, err
 	}

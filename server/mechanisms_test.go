@@ -2,7 +2,9 @@ package server
 
 import (
 	"bufio"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +13,10 @@ import (
 	pb "grep11/grep11client/grep11pb"
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
+	"grep11/server/balancer"
+	"grep11/server/keystore"
+	"grep11/server/soft"
+	"grep11/server/unit"
 )
 
 // groups are the flags of the functions in testdata/mechanisms.csv; a group has
@@ -125,3 +131,35 @@ func TestTheProductsCurves(t *testing.T) {
 }
 
 func brainpoolOID(n byte) string { return "\x06\x09\x2B\x24\x03\x03\x02\x08\x01\x01" + string(rune(n)) }
+
+// lacking is a unit without a mechanism.
+type lacking struct {
+	unit.Unit
+	mechanism ck.MechanismType
+}
+
+func (u lacking) Mechanisms() []*mech.Row {
+	return slices.DeleteFunc(slices.Clone(u.Unit.Mechanisms()), func(r *mech.Row) bool { return r.Type == u.mechanism })
+}
+
+// TestWhatUnitsLackIsNoMechanism: and not one with a bad parameter.
+func TestWhatUnitsLackIsNoMechanism(t *testing.T) {
+	store, err := keystore.Open(t.Context(), filepath.Join(t.TempDir(), "keystore.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := soft.New(soft.Config{Name: "unit", MasterKey: make([]byte, unit.LenWrappingKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Defaults(), store, []balancer.Member{{Unit: lacking{u, ck.CKM_IBM_BTC_DERIVE}, Kind: "soft"}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := pb.NewCryptoClient(inMemory(t, s))
+	k := must[*pb.GenerateKeyResponse](t)(c.GenerateKey(t.Context(), &pb.GenerateKeyRequest{Mech: mechanism(ck.CKM_AES_KEY_GEN), Template: wireTemplate(attrs{ck.CKA_VALUE_LEN: number(32)})}))
+	_, err = c.DeriveKey(t.Context(), &pb.DeriveKeyRequest{Mech: mechanism(ck.CKM_IBM_BTC_DERIVE), BaseKey: k.Key})
+	wantRV(t, err, ck.CKR_MECHANISM_INVALID)
+	_, err = c.DeriveKey(t.Context(), &pb.DeriveKeyRequest{Mech: mechanism(ck.CKM_ECDH1_DERIVE), BaseKey: k.Key})
+	wantRV(t, err, ck.CKR_MECHANISM_PARAM_INVALID)
+}
