@@ -44,8 +44,11 @@ func seen(name string, code string) bool {
 // answer that the calls here, or TestMachine's, get; or return-reasons.csv says
 // why no caller can cause it.
 func TestReturnValues(t *testing.T) {
-	if !ours() || kind.Name() != "emulated" {
-		return // other services have fewer mechanisms
+	if !ours() {
+		return
+	}
+	if kind.Name() != "emulated" {
+		t.Skip("other services have fewer mechanisms")
 	}
 	for _, scenes := range [][]scene{makerScenes, keyScenes, operationScenes, messageScenes, userScenes, otherScenes} {
 		for _, s := range scenes {

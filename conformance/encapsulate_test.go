@@ -24,6 +24,7 @@ func TestEncapsulateThroughTheABI(t *testing.T) {
 		return // few modules have ML-KEM
 	}
 	s := openSession(t)
+	s.needs(t, ck.CKM_ML_KEM, ck.CKM_ML_KEM_KEY_PAIR_GEN)
 	pub := ck.Template{ck.Ulong(ck.CKA_PARAMETER_SET, ck.CKP_ML_KEM_768), ck.Bool(ck.CKA_ENCAPSULATE, true)}
 	priv := ck.Template{ck.Bool(ck.CKA_DECAPSULATE, true)}
 	pair := s.memory.Words(0, 0)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"grep11/conformance/kind"
 	"grep11/pkcs11/ck"
 )
 
@@ -56,6 +57,20 @@ func openSession(t *testing.T) *session {
 	pin := s.memory.Bytes([]byte(setting(t, "GREP11_PIN")))
 	s.must(t, "C_Login", s.handle, uintptr(ck.CKU_USER), pin.Address(), uintptr(len(pin.Bytes())))
 	return s
+}
+
+// needs leaves a test out where units on an HSM lack a mechanism.
+func (s *session) needs(t *testing.T, types ...ck.MechanismType) {
+	t.Helper()
+	if kind.Name() != "softhsm" {
+		return
+	}
+	slot, info := s.slot(t), s.memory.Room(24)
+	for _, m := range types {
+		if s.module.Call("C_GetMechanismInfo", slot, uintptr(m), info.Address()) == ck.CKR_MECHANISM_INVALID {
+			t.Skipf("the HSM has no %v", m)
+		}
+	}
 }
 
 // must calls a function that has to succeed.

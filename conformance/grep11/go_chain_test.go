@@ -58,9 +58,7 @@ func (c *client) fits(what string, m *pb.Mechanism, signer, verifier node, want 
 
 func TestGoBIP32(t *testing.T) {
 	overBoth(t, func(_ *testing.T, c *client) {
-		if !c.has(ck.CKM_IBM_BTC_DERIVE) {
-			return
-		}
+		c.needs(ck.CKM_IBM_BTC_DERIVE)
 		a, ecdsa := chainKey(secp256k1), mechanism(ck.CKM_ECDSA)
 		m := c.derive(btc(pb.BTCDeriveParm_CkBIP0032MASTERK, 0, nil), c.seed(), a)
 		n := node{priv: m.NewKey, chain: c.chainCode(m)}
@@ -81,9 +79,7 @@ func TestGoBIP32(t *testing.T) {
 
 func TestGoSLIP10(t *testing.T) {
 	overBoth(t, func(_ *testing.T, c *client) {
-		if !c.has(ck.CKM_IBM_BTC_DERIVE, ck.CKM_IBM_ED25519_SHA512) {
-			return
-		}
+		c.needs(ck.CKM_IBM_BTC_DERIVE, ck.CKM_IBM_ED25519_SHA512)
 		for _, row := range []struct {
 			curve []byte
 			mech  ck.MechanismType

@@ -118,9 +118,7 @@ func TestGoKeyGeneration(t *testing.T) {
 
 func TestGoDiffieHellman(t *testing.T) {
 	overBoth(t, func(_ *testing.T, c *client) {
-		if !c.has(ck.CKM_DH_PKCS_PARAMETER_GEN, ck.CKM_DH_PKCS_KEY_PAIR_GEN, ck.CKM_DH_PKCS_DERIVE) {
-			return
-		}
+		c.needs(ck.CKM_DH_PKCS_PARAMETER_GEN, ck.CKM_DH_PKCS_KEY_PAIR_GEN, ck.CKM_DH_PKCS_DERIVE)
 		params := c.key(ck.CKM_DH_PKCS_PARAMETER_GEN, attrs{ck.CKA_PRIME_BITS: 2048}).KeyBytes
 		pub, priv := attrs{ck.CKA_IBM_STRUCT_PARAMS: params}, attrs{ck.CKA_DERIVE: true}
 		a, b := c.pair(ck.CKM_DH_PKCS_KEY_PAIR_GEN, pub, priv), c.pair(ck.CKM_DH_PKCS_KEY_PAIR_GEN, pub, priv)

@@ -61,9 +61,7 @@ func TestGoWrapAESWithRSA(t *testing.T) {
 
 func TestGoAttributeBound(t *testing.T) {
 	overBoth(t, func(_ *testing.T, c *client) {
-		if !c.has(ck.CKM_IBM_ATTRIBUTEBOUND_WRAP) {
-			return
-		}
+		c.needs(ck.CKM_IBM_ATTRIBUTEBOUND_WRAP)
 		bound := func(a attrs) attrs { a[ck.CKA_IBM_ATTRBOUND] = true; return a }
 		mac := c.key(ck.CKM_GENERIC_SECRET_KEY_GEN, bound(attrs{ck.CKA_KEY_TYPE: ck.CKK_GENERIC_SECRET, ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_VALUE_LEN: 32}))
 		k := c.aes(bound(attrs{ck.CKA_VALUE_LEN: 32, ck.CKA_ENCRYPT: true, ck.CKA_DECRYPT: true, ck.CKA_EXTRACTABLE: true}))

@@ -51,9 +51,7 @@ func TestGoSignVerify(t *testing.T) {
 
 func TestGoDSA(t *testing.T) {
 	overBoth(t, func(_ *testing.T, c *client) {
-		if !c.has(ck.CKM_DSA_PARAMETER_GEN, ck.CKM_DSA_KEY_PAIR_GEN, ck.CKM_DSA_SHA1) {
-			return
-		}
+		c.needs(ck.CKM_DSA_PARAMETER_GEN, ck.CKM_DSA_KEY_PAIR_GEN, ck.CKM_DSA_SHA1)
 		params := c.key(ck.CKM_DSA_PARAMETER_GEN, attrs{ck.CKA_PRIME_BITS: 2048}).Key.KeyBlobs[0]
 		p := c.pair(ck.CKM_DSA_KEY_PAIR_GEN, attrs{ck.CKA_IBM_STRUCT_PARAMS: params, ck.CKA_VERIFY: true}, attrs{ck.CKA_SIGN: true})
 		c.signed(mechanism(ck.CKM_DSA_SHA1), p.PrivKey, p.PubKey, sentence, true)
@@ -62,9 +60,7 @@ func TestGoDSA(t *testing.T) {
 
 func TestGoEdwards(t *testing.T) {
 	overBoth(t, func(_ *testing.T, c *client) {
-		if !c.has(ck.CKM_IBM_ED25519_SHA512) {
-			return
-		}
+		c.needs(ck.CKM_IBM_ED25519_SHA512)
 		p := c.pair(ck.CKM_EC_KEY_PAIR_GEN, attrs{ck.CKA_EC_PARAMS: ed25519, ck.CKA_VERIFY: true}, attrs{ck.CKA_SIGN: true})
 		c.signed(mechanism(ck.CKM_IBM_ED25519_SHA512), p.PrivKey, p.PubKey, sentence, false)
 	})
@@ -72,9 +68,7 @@ func TestGoEdwards(t *testing.T) {
 
 func TestGoSchnorr(t *testing.T) {
 	overBoth(t, func(_ *testing.T, c *client) {
-		if !c.has(ck.CKM_IBM_ECDSA_OTHER) || !c.hasCurve(secp256k1) {
-			return
-		}
+		c.needs(ck.CKM_IBM_ECDSA_OTHER)
 		p := c.pair(ck.CKM_EC_KEY_PAIR_GEN, attrs{ck.CKA_EC_PARAMS: secp256k1, ck.CKA_VERIFY: true}, attrs{ck.CKA_SIGN: true})
 		message := make([]byte, 6*1024)
 		rand.Read(message)
@@ -163,9 +157,7 @@ func zilliqa(point, message, sig []byte) bool {
 
 func TestGoBLS(t *testing.T) {
 	overBoth(t, func(_ *testing.T, c *client) {
-		if !c.has(ck.CKM_IBM_ECDSA_OTHER, ck.CKM_IBM_EC_AGGREGATE) || !c.hasCurve(bls12) {
-			c.Fatal("BLS12-381 is not there: the examples run it where Dilithium is listed")
-		}
+		c.needs(ck.CKM_IBM_ECDSA_OTHER, ck.CKM_IBM_EC_AGGREGATE)
 		m := &pb.Mechanism{Mechanism: uint64(ck.CKM_IBM_ECDSA_OTHER), Parameter: &pb.Mechanism_ECSGParameter{ECSGParameter: &pb.ECSGParm{Type: pb.ECSGParm_CkEcsgIbmBls}}}
 		pub := attrs{ck.CKA_EC_PARAMS: bls12, ck.CKA_KEY_TYPE: ck.CKK_EC, ck.CKA_VERIFY: true, ck.CKA_DERIVE: true, ck.CKA_IBM_USE_AS_DATA: true}
 		for _, row := range []struct {

@@ -49,6 +49,7 @@ func TestJavaExample1(t *testing.T) {
 
 func TestJavaExample2(t *testing.T) {
 	overBoth(t, func(_ *testing.T, c *client) {
+		c.needs(ck.CKM_IBM_ED25519_SHA512)
 		// The key pair mechanism is the plain one, the curve decides.
 		p := c.pair(ck.CKM_EC_KEY_PAIR_GEN, attrs{ck.CKA_EC_PARAMS: ed25519, ck.CKA_VERIFY: true}, attrs{ck.CKA_SIGN: true, ck.CKA_EXTRACTABLE: true})
 		kek, m := c.aes(kekRights).KeyBytes, withBytes(ck.CKM_AES_CBC_PAD, make([]byte, 16))
@@ -59,9 +60,6 @@ func TestJavaExample2(t *testing.T) {
 		}
 		_, want := c.spki(p.PubKeyBytes)
 		c.same("the SPKI in the checksum", der, want)
-		if !c.has(ck.CKM_IBM_ED25519_SHA512) {
-			return
-		}
 		java := &pb.Mechanism{Mechanism: extended(ck.CKM_IBM_ED25519_SHA512)}
 		c.want("signed with the unwrapped key", c.verify(java, blob(p.PubKeyBytes), sentence, c.sign(java, blob(u.UnwrappedBytes), sentence)), ck.CKR_OK)
 	})
@@ -81,9 +79,7 @@ func TestJavaExample3(t *testing.T) {
 
 func TestJavaExample4(t *testing.T) {
 	overBoth(t, func(_ *testing.T, c *client) {
-		if !c.has(ck.CKM_IBM_BTC_DERIVE) {
-			return
-		}
+		c.needs(ck.CKM_IBM_BTC_DERIVE)
 		p := ok[*pb.GenerateKeyPairResponse](c)(c.GenerateKeyPair(c.ctx, &pb.GenerateKeyPairRequest{Mech: mechanism(ck.CKM_EC_KEY_PAIR_GEN),
 			PubKeyTemplate:  template(attrs{ck.CKA_EC_PARAMS: secp256k1, ck.CKA_VERIFY: true}),
 			PrivKeyTemplate: map[uint64]*pb.AttributeValue{uint64(ck.CKA_SIGN): value(true), uint64(ck.CKA_DERIVE): value(true), extended(ck.CKA_IBM_USE_AS_DATA): value(true)}}))
