@@ -113,7 +113,7 @@ func (c *call) rewrap(ctx context.Context, r *extpb.RewrapStoreRequest, batch []
 func (c *call) rewrapOne(ctx context.Context, o keystore.Sealed) error {
 	blob, err := balancer.Do(ctx, c.srv.units, false, func(u unit.Unit) (unit.Blob, error) { return u.Rewrap(ctx, o.Blob) })
 	if err != nil {
-		return fmt.Errorf("object %d: %w", o.Handle, err)
+		return fmt.Errorf("stored key %d: %w", o.Handle, err)
 	}
 	return c.srv.ext.store.Reseal(ctx, o, blob)
 }

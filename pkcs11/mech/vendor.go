@@ -3,6 +3,10 @@ package mech
 // LenChainCode is that of BIP32 and SLIP-0010, in bytes.
 const LenChainCode = 32
 
+// LenRetained is XCP_RETAINID_BYTES: the length of what stands for a retained key
+// in place of its blob. No key blob is so short, and no public key has this length.
+const LenRetained = 64
+
 // Parameters of the vendor's mechanisms (grep11-wire 2.6).
 type (
 	// BTC is for BIP32 and SLIP10: a CK_IBM_BIP0032 or SLIP0010 type, a child's

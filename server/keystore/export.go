@@ -14,13 +14,14 @@ import (
 )
 
 // An export is lines of JSON: a head, tokens, objects in the order of their
-// handles, an end that counts them. Blobs stay sealed; the rest is not, so
+// handles, retained keys, an end that counts them. Blobs stay sealed; the rest is not, so
 // whoever writes it to a file seals the whole (package archive).
 type line struct {
-	Head   *exportHead   `json:"head,omitempty"`
-	Token  *exportToken  `json:"token,omitempty"`
-	Object *exportObject `json:"object,omitempty"`
-	End    *exportEnd    `json:"end,omitempty"`
+	Head     *exportHead     `json:"head,omitempty"`
+	Token    *exportToken    `json:"token,omitempty"`
+	Object   *exportObject   `json:"object,omitempty"`
+	Retained *exportRetained `json:"retained,omitempty"`
+	End      *exportEnd      `json:"end,omitempty"`
 }
 
 type exportHead struct {
@@ -48,18 +49,28 @@ type exportObject struct {
 	Blob       []byte          `json:"blob"`
 }
 
+type exportRetained struct {
+	ID      []byte `json:"id"`
+	Secret  []byte `json:"secret"` // digests
+	Refill  []byte `json:"refill"`
+	Credits int64  `json:"credits"`
+	Made    int64  `json:"made"`
+	Blob    []byte `json:"blob"`
+}
+
 type exportEnd struct {
-	Tokens  int `json:"tokens"`
-	Objects int `json:"objects"`
+	Tokens   int `json:"tokens"`
+	Objects  int `json:"objects"`
+	Retained int `json:"retained"`
 }
 
 const (
 	exportFormat  = "grep11 key store export"
-	exportVersion = 1
+	exportVersion = 2   // 1 had no retained keys
 	exportPage    = 500 // objects read or written at a time
 )
 
-// Export writes all tokens and objects as they are at one moment, also while a
+// Export writes all tokens, objects and retained keys as they are at one moment, also while a
 // server works on the store: it reads only. progress is called now and then
 // with the number of objects written.
 func Export(ctx context.Context, dsn string, w io.Writer, progress func(objects int)) error {
@@ -124,6 +135,9 @@ func (e *exporter) all() error {
 		}
 		e.progress(e.end.Objects)
 	}
+	if err := e.retained(); err != nil {
+		return err
+	}
 	return e.out.Encode(line{End: &e.end})
 }
 
@@ -143,6 +157,26 @@ func (e *exporter) tokens() error {
 			return err
 		}
 		e.end.Tokens++
+	}
+	return rows.Err()
+}
+
+func (e *exporter) retained() error {
+	rows, err := e.tx.QueryContext(e.ctx, selectRetained+`ORDER BY handle`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		k, err := scanRetained(rows.Scan)
+		if err != nil {
+			return err
+		}
+		l := line{Retained: &exportRetained{k.ID[:], k.secret, k.refill, k.Credits, k.Made.Unix(), k.Blob}}
+		if err := e.out.Encode(l); err != nil {
+			return err
+		}
+		e.end.Retained++
 	}
 	return rows.Err()
 }

@@ -3,11 +3,13 @@ package keystore
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"grep11/pkcs11/ck"
 )
@@ -138,7 +140,11 @@ func TestDamagedExportsAreRefused(t *testing.T) {
 		{"an object less", lines[0] + lines[1] + lines[3]},
 		{"more after the end", good + lines[2]},
 		{"a line that says nothing", lines[0] + "{}\n"},
-		{"an export to come", strings.Replace(good, `"version":1`, `"version":2`, 1)},
+		{"an export to come", strings.Replace(good, `"version":2`, `"version":3`, 1)},
+		{"an export of before there were any", strings.Replace(good, `"version":2`, `"version":0`, 1)},
+		{"a retained key less", strings.Replace(good, `"retained":0`, `"retained":1`, 1)},
+		{"a retained key without a secret", strings.Replace(good, `{"end"`, `{"retained":{"id":"AAAAAAAAAAAAAAAAAAAAAA==","blob":"AAAA","credits":1}}`+"\n"+`{"end"`, 1)},
+		{"a retained key with fewer credits than none", strings.Replace(good, `{"end"`, lineOfRetained(-2)+`{"end"`, 1)},
 		{"attributes that are none", strings.Replace(good, `"attributes":"`, `"attributes":"CQkJ`, 1)},
 		{"a handle of session objects", strings.Replace(good, `"handle":1,`, `"handle":281474976710657,`, 1)},
 		{"a short id", strings.Replace(good, `"object":{"handle":1,"id":"`, `"object":{"handle":1,"id":"AAAA`, 1)},
@@ -148,6 +154,64 @@ func TestDamagedExportsAreRefused(t *testing.T) {
 		if done, err := imported(to, []byte(test.text)); err == nil {
 			t.Errorf("%s is taken: %v", test.name, done)
 		}
+	}
+}
+
+// lineOfRetained is a retained key's line in an export.
+func lineOfRetained(credits int) string {
+	zeros := base64.StdEncoding.EncodeToString(make([]byte, 32))
+	return fmt.Sprintf(`{"retained":{"id":%q,"secret":%q,"refill":"","credits":%d,"made":1,"blob":%q}}`+"\n",
+		base64.StdEncoding.EncodeToString(make([]byte, 16)), zeros, credits, zeros)
+}
+
+// TestExportsOfBeforeAreTaken: version 1 had neither lines nor a count of retained keys.
+func TestExportsOfBeforeAreTaken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "from.db")
+	s := open(t, path)
+	create(t, s, newKey(newToken(t, s, "one").ID, "k"))
+	old := strings.NewReplacer(`"version":2`, `"version":1`, `,"retained":0`, "").Replace(string(export(t, dsnOf(t, path))))
+	to := open(t, filepath.Join(t.TempDir(), "to.db"))
+	if done, err := imported(to, []byte(old)); err != nil || done != (Imported{Tokens: 1, Objects: 1}) {
+		t.Error(done, err)
+	}
+}
+
+func TestRetainedKeysMoveWithTheirCredits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "from.db")
+	from := open(t, path)
+	create(t, from, newKey(newToken(t, from, "one").ID, "k"))
+	ctx := context.Background()
+	counted, err := from.Retain(ctx, []byte("counted"), 3, ck.Secret("refill"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := from.Retain(ctx, []byte("free"), Unlimited, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := export(t, dsnOf(t, path))
+	if bytes.Contains(b, []byte(base64.StdEncoding.EncodeToString(counted)[:80])) {
+		t.Error("the export holds a handle")
+	}
+	to := open(t, filepath.Join(t.TempDir(), "to.db"))
+	for _, want := range []Imported{{Tokens: 1, Objects: 1, Retained: 2}, {Known: 3}} {
+		if done, err := imported(to, b); err != nil || done != want {
+			t.Fatal(done, err)
+		}
+		k, err := to.Retained(ctx, counted)
+		if err != nil || string(k.Blob) != "counted" {
+			t.Fatal(k, err)
+		}
+		if err := to.Spend(ctx, k); err != nil { // a second import gives no credits
+			t.Error(err)
+		}
+	}
+	k, err := to.Retained(ctx, counted)
+	if err != nil || k.Credits != 1 || to.Refill(ctx, k.ID, 5, ck.Secret("refill")) != nil {
+		t.Error(k, err)
+	}
+	if k, err := to.Retained(ctx, free); err != nil || k.Credits != Unlimited || time.Since(k.Made) > time.Minute {
+		t.Error(k, err)
 	}
 }
 

@@ -3,19 +3,21 @@ package keystore
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"grep11/pkcs11/ck"
 )
 
 // Imported counts what an import did.
 type Imported struct {
-	Tokens, Objects int // new here
-	Known           int // objects that were here already
+	Tokens, Objects, Retained int // new here
+	Known                     int // objects and retained keys that were here already
 }
 
 // maxLine bounds a line of an export: the largest object, in base64.
@@ -26,8 +28,8 @@ const maxImported = 1 << 47
 
 var errExport = errors.New("the export is damaged")
 
-// Import adds the tokens and objects of an export that are not here yet, known
-// by their ids. Handles and token numbers stay the same where they were never
+// Import adds the tokens, objects and retained keys of an export that are not here
+// yet, known by their ids; what is here keeps its credits. Handles and token numbers stay the same where they were never
 // used here, so that a restore into an empty store gives the same store. An
 // import that was interrupted goes on where it was when it is done again.
 func (s *Store) Import(ctx context.Context, r io.Reader, progress func(Imported)) (Imported, error) {
@@ -56,8 +58,9 @@ type importer struct {
 	ctx      context.Context
 	s        *Store
 	tokens   map[uint64]ID // by their numbers in the export
-	page     []*exportObject
-	objects  int // read
+	page     []line        // of objects and retained keys
+	objects  int           // read
+	retained int           // read
 	headed   bool
 	ended    bool
 	done     Imported
@@ -70,7 +73,7 @@ func (im *importer) take(l line) error {
 		return fmt.Errorf("%w: more after its end", errExport)
 	case l.Head != nil:
 		im.headed = true
-		if l.Head.Format != exportFormat || l.Head.Version != exportVersion {
+		if l.Head.Format != exportFormat || l.Head.Version < 1 || l.Head.Version > exportVersion {
 			return fmt.Errorf("an export of format %q, version %d, is not known here: use a newer server", l.Head.Format, l.Head.Version)
 		}
 		return nil
@@ -80,14 +83,14 @@ func (im *importer) take(l line) error {
 		return im.token(l.Token)
 	case l.Object != nil:
 		im.objects++
-		if im.page = append(im.page, l.Object); len(im.page) < exportPage {
-			return nil
-		}
-		return im.flush()
+		return im.add(l)
+	case l.Retained != nil:
+		im.retained++
+		return im.add(l)
 	case l.End != nil:
 		im.ended = true
-		if l.End.Objects != im.objects || l.End.Tokens != len(im.tokens) {
-			return fmt.Errorf("%w: %d objects where %d were written", errExport, im.objects, l.End.Objects)
+		if *l.End != (exportEnd{len(im.tokens), im.objects, im.retained}) {
+			return fmt.Errorf("%w: its end counts %+v", errExport, *l.End)
 		}
 		return im.flush()
 	}
@@ -121,19 +124,20 @@ func (im *importer) token(e *exportToken) error {
 	return err
 }
 
-// flush stores the objects that were read, as one.
+func (im *importer) add(l line) error {
+	if im.page = append(im.page, l); len(im.page) < exportPage {
+		return nil
+	}
+	return im.flush()
+}
+
+// flush stores what was read, as one.
 func (im *importer) flush() error {
 	var now Imported
 	err := im.s.writer.do(im.ctx, func(t *tx) error {
-		for _, e := range im.page {
-			known, err := im.object(t, e)
-			if err != nil {
+		for _, l := range im.page {
+			if err := im.store(t, l, &now); err != nil {
 				return err
-			}
-			if known {
-				now.Known++
-			} else {
-				now.Objects++
 			}
 		}
 		return nil
@@ -143,9 +147,26 @@ func (im *importer) flush() error {
 	}
 	im.page = im.page[:0]
 	im.done.Objects += now.Objects
+	im.done.Retained += now.Retained
 	im.done.Known += now.Known
 	im.progress(im.done)
 	return nil
+}
+
+func (im *importer) store(t *tx, l line, now *Imported) (err error) {
+	var known bool
+	count := &now.Objects
+	if l.Object != nil {
+		known, err = im.object(t, l.Object)
+	} else {
+		count = &now.Retained
+		known, err = im.retain(t, l.Retained)
+	}
+	if known {
+		count = &now.Known
+	}
+	*count++
+	return err
 }
 
 func (im *importer) object(t *tx, e *exportObject) (known bool, err error) {
@@ -180,4 +201,15 @@ func (e *exportObject) read(tokens map[uint64]ID) (*Object, error) {
 	}
 	return &Object{ID: id, Handle: e.Handle, Token: token, Version: e.Version, Private: e.Private,
 		Attributes: attributes, Blob: e.Blob}, nil
+}
+
+func (im *importer) retain(t *tx, e *exportRetained) (known bool, err error) {
+	id, err := ParseID(e.ID)
+	if err != nil || len(e.Secret) != sha256.Size || len(e.Refill)%sha256.Size != 0 || len(e.Blob) == 0 || e.Credits < Unlimited {
+		return false, fmt.Errorf("%w: retained key %x", errExport, e.ID)
+	}
+	if _, err := t.retained(id); !errors.Is(err, ck.CKR_IBM_BLOB_ERROR) {
+		return true, err
+	}
+	return false, t.insertRetained(Retained{ID: id, Credits: e.Credits, Made: time.Unix(e.Made, 0), Blob: e.Blob, secret: e.Secret, refill: e.Refill})
 }

@@ -17,6 +17,7 @@ var migrations = []string{
 	// object can keep its own.
 	`ALTER TABLE service ADD COLUMN next_handle BIGINT NOT NULL DEFAULT 1;
 	UPDATE service SET next_handle = (SELECT COALESCE(max(handle), 0) + 1 FROM objects)`,
+	retainedTable,
 }
 
 // formatName and formatVersion tell our stores from others, and old from new.
@@ -57,14 +58,14 @@ func (d *database) prepare(ctx context.Context) (ck.Secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, tx, version); err != nil {
+	if err := migrate(ctx, tx, d.dialect, version); err != nil {
 		return nil, err
 	}
 	return key, tx.Commit()
 }
 
 func makeSchema(ctx context.Context, tx *sql.Tx, d dialect) error {
-	if _, err := tx.ExecContext(ctx, d.ddl()); err != nil {
+	if _, err := tx.ExecContext(ctx, d.ddl(schema)); err != nil {
 		return err
 	}
 	key := make([]byte, 32)
@@ -91,12 +92,12 @@ func tooNew(version int) error {
 }
 
 // migrate brings a store to today's format.
-func migrate(ctx context.Context, tx *sql.Tx, version int) error {
+func migrate(ctx context.Context, tx *sql.Tx, d dialect, version int) error {
 	if version == formatVersion {
 		return nil
 	}
 	for v := version; v < formatVersion; v++ {
-		if _, err := tx.ExecContext(ctx, migrations[v-1]); err != nil {
+		if _, err := tx.ExecContext(ctx, d.ddl(migrations[v-1])); err != nil {
 			return fmt.Errorf("migration of the store from format %d: %w", v, err)
 		}
 	}

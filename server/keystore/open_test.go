@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +16,11 @@ import (
 
 func mustExec(t *testing.T, path string, statements ...string) {
 	t.Helper()
-	db, err := sql.Open("sqlite3", path)
+	dsn, driver := dsnOf(t, path), "sqlite3"
+	if IsPostgres(dsn) {
+		driver = "pgx"
+	}
+	db, err := sql.Open(driver, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,21 +124,27 @@ func TestClosedStoreRefusesChanges(t *testing.T) {
 }
 
 func TestOlderStoreIsMigrated(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s.db")
-	s := open(t, path)
-	tok := newToken(t, s, "one")
-	o := newKey(tok.ID, "old")
-	create(t, s, o)
-	s.Close()
-	mustExec(t, path, `ALTER TABLE service DROP COLUMN next_handle`, `UPDATE service SET version = 1`)
-	s = open(t, path)
-	n := newKey(tok.ID, "new")
-	create(t, s, n)
-	if n.Handle <= o.Handle {
-		t.Errorf("handle %d after %d", n.Handle, o.Handle)
-	}
-	if found, _, err := s.Find(context.Background(), tok.ID, byLabel("old")); err != nil || len(found) != 1 {
-		t.Error(len(found), err)
+	undo := []string{`DROP TABLE retained`, `ALTER TABLE service DROP COLUMN next_handle`} // from the last format on
+	for version := 1; version < formatVersion; version++ {
+		path := filepath.Join(t.TempDir(), "s.db")
+		s := open(t, path)
+		tok := newToken(t, s, "one")
+		o := newKey(tok.ID, "old")
+		create(t, s, o)
+		s.Close()
+		mustExec(t, path, append(undo[:formatVersion-version:formatVersion-version], fmt.Sprintf(`UPDATE service SET version = %d`, version))...)
+		s = open(t, path)
+		n := newKey(tok.ID, "new")
+		create(t, s, n)
+		if n.Handle <= o.Handle {
+			t.Errorf("handle %d after %d", n.Handle, o.Handle)
+		}
+		if found, _, err := s.Find(context.Background(), tok.ID, byLabel("old")); err != nil || len(found) != 1 {
+			t.Error(len(found), err)
+		}
+		if k := retained(t, s, 1); k.Place <= n.Handle {
+			t.Errorf("a retained key's place is %d after %d", k.Place, n.Handle)
+		}
 	}
 }
 

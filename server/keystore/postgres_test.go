@@ -35,8 +35,7 @@ func dsnOf(t testing.TB, path string) string {
 }
 
 // sqliteOnly are the tests of what only a file has.
-const sqliteOnly = "^(TestPostgreSQL|TestOpenRefuses|TestFilesAreTheOwnersAlone|TestFullDiskIsSaidAndLosesNothing|" +
-	"TestOlderStoreIsMigrated|TestStoreThatWasMigratedMeanwhileIsLeftAlone)$"
+const sqliteOnly = "^(TestPostgreSQL|TestOpenRefuses|TestFilesAreTheOwnersAlone|TestFullDiskIsSaidAndLosesNothing)$"
 
 // Everything that holds on SQLite holds on PostgreSQL: the same tests in
 // another process, then those of servers that share it.

@@ -11,16 +11,17 @@ import (
 
 // Sealed is a stored key's blob and its place.
 type Sealed struct {
-	Handle ck.ObjectHandle
-	ID     ID
-	Blob   []byte
+	Handle   ck.ObjectHandle
+	ID       ID
+	Blob     []byte
+	Retained bool // a retained key, no object
 }
 
-// Sealed lists the blobs of all tokens after a handle, in the handles' order.
-// Objects without a blob are left out.
+// Sealed lists the blobs of all tokens, and of retained keys, after a handle, in
+// the handles' order. Objects without a blob are left out.
 func (s *Store) Sealed(ctx context.Context, after ck.ObjectHandle, limit int) (found []Sealed, err error) {
-	rows, err := s.db.rows(ctx, `SELECT handle, id, key_blob FROM objects WHERE handle > $1 AND length(key_blob) > 0 ORDER BY handle LIMIT $2`,
-		int64(after), limit)
+	rows, err := s.db.rows(ctx, `SELECT handle, id, key_blob, 0 AS retained FROM objects WHERE handle > $1 AND length(key_blob) > 0
+		UNION ALL SELECT handle, id, key_blob, 1 FROM retained WHERE handle > $1 ORDER BY handle LIMIT $2`, int64(after), limit)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -28,7 +29,7 @@ func (s *Store) Sealed(ctx context.Context, after ck.ObjectHandle, limit int) (f
 	for rows.Next() {
 		var o Sealed
 		var id []byte
-		if err := rows.Scan((*uint64)(&o.Handle), &id, &o.Blob); err != nil {
+		if err := rows.Scan((*uint64)(&o.Handle), &id, &o.Blob, &o.Retained); err != nil {
 			return nil, explain(err)
 		}
 		if o.ID, err = ParseID(id); err != nil {
@@ -44,10 +45,14 @@ func (s *Store) Sealed(ctx context.Context, after ck.ObjectHandle, limit int) (f
 // is under way would bring the old blob back.
 func (s *Store) Reseal(ctx context.Context, o Sealed, blob []byte) error {
 	if bytes.Equal(o.Blob, blob) || len(blob) == 0 {
-		return fmt.Errorf("object %x: nothing to reseal: %w", o.ID[:], ck.CKR_ARGUMENTS_BAD)
+		return fmt.Errorf("key %x: nothing to reseal: %w", o.ID[:], ck.CKR_ARGUMENTS_BAD)
+	}
+	update := `UPDATE objects SET key_blob = $1, version = version + 1 WHERE handle = $2 AND key_blob = $3`
+	if o.Retained {
+		update = `UPDATE retained SET key_blob = $1 WHERE handle = $2 AND key_blob = $3`
 	}
 	return s.writer.do(ctx, func(t *tx) error {
-		n, err := t.exec(`UPDATE objects SET key_blob = $1, version = version + 1 WHERE handle = $2 AND key_blob = $3`, blob, uint64(o.Handle), o.Blob)
+		n, err := t.exec(update, blob, uint64(o.Handle), o.Blob)
 		if err == nil && n != 1 {
 			err = errChanged
 		}
@@ -58,7 +63,7 @@ func (s *Store) Reseal(ctx context.Context, o Sealed, blob []byte) error {
 	})
 }
 
-var errChanged = fmt.Errorf("the object was changed or destroyed meanwhile: %w", ck.CKR_IBM_GREP11_CONFLICT)
+var errChanged = fmt.Errorf("the key was changed or destroyed meanwhile: %w", ck.CKR_IBM_GREP11_CONFLICT)
 
 // Changed tells that Reseal found another blob, or none: it is looked at again later.
 func Changed(err error) bool { return errors.Is(err, errChanged) }

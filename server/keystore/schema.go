@@ -20,8 +20,9 @@ type dialect struct {
 	lasting  string
 }
 
-func (d dialect) ddl() string {
-	return strings.NewReplacer("BYTES", d.bytes, "HANDLES", d.handles, "TREE", d.tree).Replace(schema)
+// ddl puts the database's own words into statements about tables.
+func (d dialect) ddl(text string) string {
+	return strings.NewReplacer("BYTES", d.bytes, "HANDLES", d.handles, "TREE", d.tree).Replace(text)
 }
 
 // Handles and token numbers are counted in the service's row and never used
@@ -78,4 +79,18 @@ CREATE TABLE logins (
 ) TREE;
 CREATE INDEX logins_of_token ON logins (token, role);
 CREATE INDEX logins_by_age ON logins (until);
+` + retainedTable
+
+// Retained keys belong to no token. They are counted with the objects, so that
+// both have one order. Secret and refill are digests.
+const retainedTable = `
+CREATE TABLE retained (
+	handle   HANDLES PRIMARY KEY,
+	id       BYTES  NOT NULL UNIQUE,
+	secret   BYTES  NOT NULL,
+	refill   BYTES  NOT NULL,
+	credits  BIGINT NOT NULL,
+	made     BIGINT NOT NULL,
+	key_blob BYTES  NOT NULL
+);
 `

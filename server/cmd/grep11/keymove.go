@@ -48,8 +48,8 @@ func keyExport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export FILE",
 		Short: "Write all tokens and objects of a key store to a sealed file",
-		Long: `Write all tokens and objects of a key store to a file, as they are at one moment, also
-while the server runs: the backup of a service, or its way to another database. Keys
+		Long: `Write all tokens, objects and retained keys of a key store to a file, as they are at one
+moment, also while the server runs: the backup of a service, or its way to another database. Keys
 stay the sealed blobs they are; the file as a whole is sealed under the passphrase.`,
 		Example: "  grep11 key export --passphrase-file backup.pass /backup/keys-$(date +%F)",
 		Args:    cobra.ExactArgs(1),
@@ -106,8 +106,9 @@ func keyImport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Add the tokens and objects of an exported file to a key store",
-		Long: `Add the tokens and objects of an exported file that are not in the key store yet. Into an
-empty store this is a restore: tokens keep their numbers and PINs, objects their handles.
+		Long: `Add the tokens, objects and retained keys of an exported file that are not in the key store
+yet. Into an empty store this is a restore: tokens keep their numbers and PINs, objects their
+handles, retained keys the credits they had.
 An import that was interrupted goes on when it is done again. The crypto units need the
 master key that the keys were sealed under. A server on SQLite must be stopped first.`,
 		Example: "  grep11 key import --passphrase-file backup.pass /backup/keys-2026-11-24",
@@ -118,7 +119,7 @@ master key that the keys were sealed under. A server on SQLite must be stopped f
 				return err
 			}
 			done, err := importFrom(background(c), store, args[0], passphrase, progress(c.ErrOrStderr(), "read"))
-			fmt.Fprintf(c.OutOrStdout(), "%d tokens and %d objects are new, %d objects were there.\n", done.Tokens, done.Objects, done.Known)
+			fmt.Fprintf(c.OutOrStdout(), "%d tokens, %d objects and %d retained keys are new, %d were there.\n", done.Tokens, done.Objects, done.Retained, done.Known)
 			return err
 		},
 	}

@@ -46,7 +46,7 @@ func TestALostKeyStoreIsRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := output(t, 0, append([]string{"key", "import"}, flags...)...); !strings.Contains(got, "1 tokens and 2 objects are new") {
+	if got := output(t, 0, append([]string{"key", "import"}, flags...)...); !strings.Contains(got, "1 tokens, 2 objects and 0 retained keys are new") {
 		t.Error(got)
 	}
 	start(t, "--dir", dir)
