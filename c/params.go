@@ -53,6 +53,7 @@ var params = map[mech.ParamKind]func(raw) (mech.Param, error){
 	mech.ParamExtract:  extract,
 	mech.ParamEAC:      eac,
 	mech.ParamSipHash:  siphash,
+	mech.ParamRetain:   retain,
 }
 
 // decodeParam reads the parameter that a mechanism takes. A mechanism without a

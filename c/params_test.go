@@ -67,6 +67,7 @@ func TestDecodeParam(t *testing.T) {
 		{"ChaCha20 with a counter of 64 bits", ck.CKM_CHACHA20, words(iv, 64, iv, 64), &mech.ChaCha20{Counter: 0x622065766c657774, Nonce: []byte("twelve b")}},
 		{"a passport's key", ck.CKM_IBM_EAC, words(4, aad, 4, iv, 12), &mech.EAC{Variant: 4, Nonce: []byte("more"), Info: []byte("twelve bytes")}},
 		{"SipHash's rounds", ck.CKM_IBM_SIPHASH, words(2, 4, 16), &mech.SipHash{Word: 2, End: 4, Bytes: 16}},
+		{"credits of a retained key", ck.CKM_IBM_RETAINKEY, words(100, aad, 4), &mech.Retain{Credits: 100, Refill: ck.Secret("more")}},
 	} {
 		got, err := decodeParam(row.typ, rawOf(row.in))
 		if err != nil || !reflect.DeepEqual(got, row.want) {
@@ -264,7 +265,7 @@ var pointersAt = map[mech.ParamKind][]int{
 	mech.ParamBTC: {2}, mech.ParamECAGG: {3}, mech.ParamKyber: {4, 6, 8}, mech.ParamCCM: {1, 3}, mech.ParamChaCha: {0, 2},
 	mech.ParamHKDF: {3, 6}, mech.ParamPBE: {0, 1, 3}, mech.ParamPBKDF2: {1, 5, 7}, mech.ParamKDF108: {4},
 	mech.ParamContext: {1}, mech.ParamHashContext: {1},
-	mech.ParamString: {0}, mech.ParamCBCData: {2}, mech.ParamChaCha20: {0, 2}, mech.ParamEAC: {1, 3},
+	mech.ParamString: {0}, mech.ParamCBCData: {2}, mech.ParamChaCha20: {0, 2}, mech.ParamEAC: {1, 3}, mech.ParamRetain: {1},
 }
 
 // shortAt are those of a second, shorter form.

@@ -4,6 +4,7 @@ package main
 // /* Parameters of the vendor's mechanisms whose format is ours. */
 // typedef struct { CK_ULONG variant; CK_BYTE_PTR pNonce; CK_ULONG ulNonceLen; CK_BYTE_PTR pInfo; CK_ULONG ulInfoLen; } vendor_eac;
 // typedef struct { CK_ULONG wordRounds, endRounds, bytes; } vendor_siphash;
+// typedef struct { CK_ULONG credits; CK_BYTE_PTR pRefill; CK_ULONG ulRefillLen; } vendor_retain;
 import "C"
 
 import (
@@ -86,4 +87,13 @@ func siphash(r raw) (mech.Param, error) {
 		return nil, err
 	}
 	return &mech.SipHash{Word: uint64(s.wordRounds), End: uint64(s.endRounds), Bytes: uint64(s.bytes)}, nil
+}
+
+func retain(r raw) (mech.Param, error) {
+	s, err := as[C.vendor_retain](r)
+	if err != nil {
+		return nil, err
+	}
+	refill, err := part(&s.pRefill, s.ulRefillLen).bytes()
+	return &mech.Retain{Credits: uint64(s.credits), Refill: refill}, err
 }

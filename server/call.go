@@ -27,6 +27,8 @@ type call struct {
 	limit time.Duration
 	// slow calls may keep a crypto unit busy for seconds.
 	slow bool
+	// inParts: the call leaves a state, which its caller may use any number of times.
+	inParts bool
 }
 
 // onUnit runs f on a healthy unit, and again on another if the unit fails.
@@ -40,9 +42,18 @@ func onUnit[T any](ctx context.Context, c *call, f func(unit.Unit) (T, error)) (
 	})
 }
 
-// key finds a key's blob: the current field where it holds one, the older
-// dialect's bytes, a stored key by its id (grep11-wire 4 and 9.2).
+// key finds a key's blob for one use of it.
 func (c *call) key(ctx context.Context, k *grep11pb.KeyBlob, legacy []byte) (unit.Blob, error) {
+	given, err := c.given(ctx, k, legacy)
+	if err != nil {
+		return nil, err
+	}
+	return c.use(ctx, given)
+}
+
+// given finds what stands for a key: the current field where it holds a blob, the
+// older dialect's bytes, a stored key by its id (grep11-wire 4 and 9.2).
+func (c *call) given(ctx context.Context, k *grep11pb.KeyBlob, legacy []byte) (unit.Blob, error) {
 	if blobs := k.GetKeyBlobs(); len(blobs) > 0 && len(blobs[0]) > 0 {
 		return blobs[0], nil
 	}

@@ -90,6 +90,7 @@ func (c *call) single(ctx context.Context, op mech.Op, m *pb.Mechanism, k *pb.Ke
 }
 
 func (c *call) begin(ctx context.Context, op mech.Op, m *pb.Mechanism, k *pb.KeyBlob, legacy []byte) (unit.State, error) {
+	c.inParts = true
 	mm, blob, err := c.operand(ctx, op, m, k, legacy)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ func (c *call) DigestUpdate(ctx context.Context, r *pb.DigestUpdateRequest) (*pb
 }
 
 func (c *call) DigestKey(ctx context.Context, r *pb.DigestKeyRequest) (*pb.DigestKeyResponse, error) {
+	c.inParts = true
 	blob, err := c.key(ctx, r.Key, r.LegacyKey)
 	if err == nil {
 		err = needBlob(blob)

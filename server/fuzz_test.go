@@ -91,6 +91,10 @@ func seeds(f *testing.F, srv *Server) []*extpb.Request {
 	if err != nil {
 		f.Fatal(err)
 	}
+	handle, err := srv.ext.store.Retain(f.Context(), aes.KeyBytes, 1000, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
 	out := []*extpb.Request{
 		random(16),
 		{Call: &extpb.Request_EncryptSingle{EncryptSingle: &pb.EncryptSingleRequest{Mech: cbc, Key: aes.Key, Plain: helloMessage}}},
@@ -101,6 +105,8 @@ func seeds(f *testing.F, srv *Server) []*extpb.Request {
 		{Call: &extpb.Request_UnwrapKey{UnwrapKey: &pb.UnwrapKeyRequest{Mech: cbc, KeK: aes.Key, Wrapped: make([]byte, 48), Template: wireTemplate(usageAES)}}},
 		{Call: &extpb.Request_UnwrapKey{UnwrapKey: &pb.UnwrapKeyRequest{Mech: mechanism(ck.CKM_IBM_TRANSPORTKEY), Wrapped: ec.PubKeyBytes, Template: wireTemplate(usageVerify)}}},
 		{Call: &extpb.Request_GetAttributeValue{GetAttributeValue: &pb.GetAttributeValueRequest{Object: aes.KeyBytes, Attributes: wireTemplate(usageKEK)}}},
+		{Call: &extpb.Request_WrapKey{WrapKey: &pb.WrapKeyRequest{Mech: retaining(f, 5, "refill"), Key: aes.Key}}},
+		{Call: &extpb.Request_EncryptSingle{EncryptSingle: &pb.EncryptSingleRequest{Mech: cbc, LegacyKey: handle, Plain: helloMessage}}},
 		{Token: make([]byte, 16), Call: &extpb.Request_FindObjects{FindObjects: &extpb.FindObjectsRequest{Token: make([]byte, 16), Template: wireTemplate(usageAES), Max: 10}}},
 	}
 	for i := range requestCall.Fields().Len() {

@@ -59,16 +59,26 @@ func mechanismInfo(row *mech.Row) *pb.MechanismInfo {
 // GetAttributeValue fails as a whole when one attribute may not be read or is
 // unknown: GREP11 cannot carry an answer beside an error (grep11-wire 13.3).
 func (c *call) GetAttributeValue(ctx context.Context, r *pb.GetAttributeValueRequest) (*pb.GetAttributeValueResponse, error) {
-	if err := needBlob(r.Object); err != nil {
+	blob, err := c.object(ctx, r.Object)
+	if err != nil {
 		return nil, err
 	}
 	wanted := wantedTypes(r)
-	t, err := onUnit(ctx, c, func(u unit.Unit) (ck.Template, error) { return u.Attributes(ctx, r.Object, wanted) })
+	t, err := onUnit(ctx, c, func(u unit.Unit) (ck.Template, error) { return u.Attributes(ctx, blob, wanted) })
 	if err != nil {
 		return nil, err
 	}
 	m, err := wire.EncodeTemplate(t)
 	return &pb.GetAttributeValueResponse{Attributes: m, AttributesBytes: plainBytes(m)}, err
+}
+
+// object is the blob whose attributes a request is about.
+func (c *call) object(ctx context.Context, given []byte) (unit.Blob, error) {
+	if err := needBlob(given); err != nil || !isRetained(given) {
+		return given, err
+	}
+	k, err := c.srv.ext.store.Retained(ctx, given)
+	return k.Blob, err
 }
 
 func needBlob(object []byte) error {
@@ -116,13 +126,14 @@ func plainBytes(m wire.Attributes) map[uint64][]byte {
 }
 
 func (c *call) SetAttributeValue(ctx context.Context, r *pb.SetAttributeValueRequest) (*pb.SetAttributeValueResponse, error) {
-	if err := needBlob(r.Object); err != nil {
+	blob, err := c.object(ctx, r.Object)
+	if err != nil {
 		return nil, err
 	}
 	t, err := wire.DecodeTemplate(r.Attributes)
 	if err != nil {
 		return nil, err
 	}
-	k, err := onUnit(ctx, c, func(u unit.Unit) (unit.Key, error) { return u.SetAttributes(ctx, r.Object, t) })
+	k, err := onUnit(ctx, c, func(u unit.Unit) (unit.Key, error) { return u.SetAttributes(ctx, blob, t) })
 	return &pb.SetAttributeValueResponse{Object: k.Blob}, err
 }

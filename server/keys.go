@@ -77,7 +77,15 @@ func (c *call) generatePair(ctx context.Context, r *pb.GenerateKeyPairRequest) (
 }
 
 func (c *call) WrapKey(ctx context.Context, r *pb.WrapKeyRequest) (*pb.WrapKeyResponse, error) {
-	m, kek, err := c.mechanismAndKey(ctx, r.Mech, r.KeK, r.LegacyKeK)
+	m, err := c.mechanism(r.Mech)
+	if err != nil {
+		return nil, err
+	}
+	if m.Type == ck.CKM_IBM_RETAINKEY {
+		handle, err := c.retain(ctx, m, r.Key, r.LegacyKey)
+		return &pb.WrapKeyResponse{Wrapped: handle}, err
+	}
+	kek, err := c.keyFor(ctx, m, r.KeK, r.LegacyKeK)
 	if err != nil {
 		return nil, err
 	}
@@ -136,21 +144,32 @@ func (c *call) derive(ctx context.Context, r *pb.DeriveKeyRequest) (unit.Key, er
 	if err != nil {
 		return unit.Key{}, err
 	}
-	return onUnit(ctx, c, func(u unit.Unit) (unit.Key, error) { return u.DeriveKey(ctx, m, base, r.Data, t) })
+	data, err := c.second(ctx, m, r.Data)
+	if err != nil {
+		return unit.Key{}, err
+	}
+	return onUnit(ctx, c, func(u unit.Unit) (unit.Key, error) { return u.DeriveKey(ctx, m, base, data, t) })
 }
 
 func (c *call) RewrapKeyBlob(ctx context.Context, r *pb.RewrapKeyBlobRequest) (*pb.RewrapKeyBlobResponse, error) {
-	blob, err := c.key(ctx, r.WrappedKey, r.WrappedKeyBytes)
+	given, err := c.given(ctx, r.WrappedKey, r.WrappedKeyBytes)
 	if err == nil {
-		err = needBlob(blob)
+		err = needBlob(given)
 	}
 	if err != nil {
 		return nil, err
 	}
-	out, err := onUnit(ctx, c, func(u unit.Unit) (unit.Blob, error) { return u.Rewrap(ctx, blob) })
+	out, err := c.rewrapped(ctx, given)
 	if err != nil {
 		return nil, err
 	}
 	kb := &pb.KeyBlob{Attributes: r.WrappedKey.GetAttributes(), KeyBlobs: [][]byte{out}}
 	return &pb.RewrapKeyBlobResponse{RewrappedKeyBytes: out, RewrappedKey: kb}, nil
+}
+
+func (c *call) rewrapped(ctx context.Context, given unit.Blob) (unit.Blob, error) {
+	if isRetained(given) {
+		return given, c.rewrapRetained(ctx, given)
+	}
+	return onUnit(ctx, c, func(u unit.Unit) (unit.Blob, error) { return u.Rewrap(ctx, given) })
 }

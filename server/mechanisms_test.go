@@ -26,11 +26,6 @@ var groups = map[string]ck.Flags{
 	"Generate": ck.CKF_GENERATE | ck.CKF_GENERATE_KEY_PAIR, "Wrap": ck.CKF_WRAP, "Unwrap": ck.CKF_UNWRAP, "Derive": ck.CKF_DERIVE,
 }
 
-// exceptions are the product's mechanisms that are not offered. A retained key
-// lives in one unit, with a count of its uses; here any unit of a service
-// answers any call, and they share nothing but the master key.
-var exceptions = map[ck.MechanismType]bool{ck.CKM_IBM_RETAINKEY: true}
-
 type listed struct {
 	group string
 	mech  ck.MechanismType
@@ -69,12 +64,6 @@ func TestTheProductsMechanismsAreThere(t *testing.T) {
 	for _, row := range rows {
 		if got := row.mech.String(); got != row.name {
 			t.Errorf("0x%x is %s, not %s", uint64(row.mech), got, row.name)
-		}
-		if exceptions[row.mech] {
-			if slices.Contains(l.Mechs, uint64(row.mech)) {
-				t.Errorf("%s is no exception any more", row.name)
-			}
-			continue
 		}
 		if !slices.Contains(l.Mechs, uint64(row.mech)) {
 			t.Errorf("%s is missing", row.name)

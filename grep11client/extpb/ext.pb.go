@@ -5086,6 +5086,58 @@ func (x *SipHashParameter) GetBytes() uint64 {
 	return 0
 }
 
+type RetainParameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Credits       *uint64                `protobuf:"varint,1,opt,name=credits,proto3,oneof" json:"credits,omitempty"` // uses, less than 2^32; 0: any number
+	Refill        []byte                 `protobuf:"bytes,2,opt,name=refill,proto3" json:"refill,omitempty"`          // random, at most 64 bytes; empty: there is no refill
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetainParameter) Reset() {
+	*x = RetainParameter{}
+	mi := &file_ext_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetainParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetainParameter) ProtoMessage() {}
+
+func (x *RetainParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_ext_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetainParameter.ProtoReflect.Descriptor instead.
+func (*RetainParameter) Descriptor() ([]byte, []int) {
+	return file_ext_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *RetainParameter) GetCredits() uint64 {
+	if x != nil && x.Credits != nil {
+		return *x.Credits
+	}
+	return 0
+}
+
+func (x *RetainParameter) GetRefill() []byte {
+	if x != nil {
+		return x.Refill
+	}
+	return nil
+}
+
 type SignContextParameter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Hedge         uint64                 `protobuf:"varint,1,opt,name=hedge,proto3" json:"hedge,omitempty"`    // CKH_
@@ -5097,7 +5149,7 @@ type SignContextParameter struct {
 
 func (x *SignContextParameter) Reset() {
 	*x = SignContextParameter{}
-	mi := &file_ext_proto_msgTypes[55]
+	mi := &file_ext_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5109,7 +5161,7 @@ func (x *SignContextParameter) String() string {
 func (*SignContextParameter) ProtoMessage() {}
 
 func (x *SignContextParameter) ProtoReflect() protoreflect.Message {
-	mi := &file_ext_proto_msgTypes[55]
+	mi := &file_ext_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5122,7 +5174,7 @@ func (x *SignContextParameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignContextParameter.ProtoReflect.Descriptor instead.
 func (*SignContextParameter) Descriptor() ([]byte, []int) {
-	return file_ext_proto_rawDescGZIP(), []int{55}
+	return file_ext_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *SignContextParameter) GetHedge() uint64 {
@@ -5159,7 +5211,7 @@ type KDF108Parameter_Data struct {
 
 func (x *KDF108Parameter_Data) Reset() {
 	*x = KDF108Parameter_Data{}
-	mi := &file_ext_proto_msgTypes[63]
+	mi := &file_ext_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5171,7 +5223,7 @@ func (x *KDF108Parameter_Data) String() string {
 func (*KDF108Parameter_Data) ProtoMessage() {}
 
 func (x *KDF108Parameter_Data) ProtoReflect() protoreflect.Message {
-	mi := &file_ext_proto_msgTypes[63]
+	mi := &file_ext_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5649,7 +5701,12 @@ const file_ext_proto_rawDesc = "" +
 	"wordRounds\x12\x1d\n" +
 	"\n" +
 	"end_rounds\x18\x02 \x01(\x04R\tendRounds\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"Z\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"T\n" +
+	"\x0fRetainParameter\x12\x1d\n" +
+	"\acredits\x18\x01 \x01(\x04H\x00R\acredits\x88\x01\x01\x12\x16\n" +
+	"\x06refill\x18\x02 \x01(\fR\x06refillB\n" +
+	"\n" +
+	"\b_credits\"Z\n" +
 	"\x14SignContextParameter\x12\x14\n" +
 	"\x05hedge\x18\x01 \x01(\x04R\x05hedge\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\fR\acontext\x12\x12\n" +
@@ -5692,7 +5749,7 @@ func file_ext_proto_rawDescGZIP() []byte {
 	return file_ext_proto_rawDescData
 }
 
-var file_ext_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_ext_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_ext_proto_goTypes = []any{
 	(*Request)(nil),                            // 0: grep11.ext.v1.Request
 	(*Response)(nil),                           // 1: grep11.ext.v1.Response
@@ -5749,141 +5806,142 @@ var file_ext_proto_goTypes = []any{
 	(*ExtractParameter)(nil),                   // 52: grep11.ext.v1.ExtractParameter
 	(*EACParameter)(nil),                       // 53: grep11.ext.v1.EACParameter
 	(*SipHashParameter)(nil),                   // 54: grep11.ext.v1.SipHashParameter
-	(*SignContextParameter)(nil),               // 55: grep11.ext.v1.SignContextParameter
-	nil,                                        // 56: grep11.ext.v1.Object.AttributesEntry
-	nil,                                        // 57: grep11.ext.v1.CreateObjectRequest.AttributesEntry
-	nil,                                        // 58: grep11.ext.v1.FindObjectsRequest.TemplateEntry
-	nil,                                        // 59: grep11.ext.v1.SetAttributesRequest.AttributesEntry
-	nil,                                        // 60: grep11.ext.v1.CopyObjectRequest.SourceEntry
-	nil,                                        // 61: grep11.ext.v1.CopyObjectRequest.AttributesEntry
-	nil,                                        // 62: grep11.ext.v1.Template.AttributesEntry
-	(*KDF108Parameter_Data)(nil),               // 63: grep11.ext.v1.KDF108Parameter.Data
-	(*grep11pb.GenerateRandomRequest)(nil),     // 64: grep11.GenerateRandomRequest
-	(*grep11pb.DigestInitRequest)(nil),         // 65: grep11.DigestInitRequest
-	(*grep11pb.DigestRequest)(nil),             // 66: grep11.DigestRequest
-	(*grep11pb.DigestUpdateRequest)(nil),       // 67: grep11.DigestUpdateRequest
-	(*grep11pb.DigestKeyRequest)(nil),          // 68: grep11.DigestKeyRequest
-	(*grep11pb.DigestFinalRequest)(nil),        // 69: grep11.DigestFinalRequest
-	(*grep11pb.DigestSingleRequest)(nil),       // 70: grep11.DigestSingleRequest
-	(*grep11pb.EncryptInitRequest)(nil),        // 71: grep11.EncryptInitRequest
-	(*grep11pb.DecryptInitRequest)(nil),        // 72: grep11.DecryptInitRequest
-	(*grep11pb.EncryptUpdateRequest)(nil),      // 73: grep11.EncryptUpdateRequest
-	(*grep11pb.DecryptUpdateRequest)(nil),      // 74: grep11.DecryptUpdateRequest
-	(*grep11pb.EncryptRequest)(nil),            // 75: grep11.EncryptRequest
-	(*grep11pb.DecryptRequest)(nil),            // 76: grep11.DecryptRequest
-	(*grep11pb.EncryptFinalRequest)(nil),       // 77: grep11.EncryptFinalRequest
-	(*grep11pb.DecryptFinalRequest)(nil),       // 78: grep11.DecryptFinalRequest
-	(*grep11pb.EncryptSingleRequest)(nil),      // 79: grep11.EncryptSingleRequest
-	(*grep11pb.DecryptSingleRequest)(nil),      // 80: grep11.DecryptSingleRequest
-	(*grep11pb.SignInitRequest)(nil),           // 81: grep11.SignInitRequest
-	(*grep11pb.VerifyInitRequest)(nil),         // 82: grep11.VerifyInitRequest
-	(*grep11pb.SignUpdateRequest)(nil),         // 83: grep11.SignUpdateRequest
-	(*grep11pb.VerifyUpdateRequest)(nil),       // 84: grep11.VerifyUpdateRequest
-	(*grep11pb.SignFinalRequest)(nil),          // 85: grep11.SignFinalRequest
-	(*grep11pb.VerifyFinalRequest)(nil),        // 86: grep11.VerifyFinalRequest
-	(*grep11pb.SignRequest)(nil),               // 87: grep11.SignRequest
-	(*grep11pb.VerifyRequest)(nil),             // 88: grep11.VerifyRequest
-	(*grep11pb.SignSingleRequest)(nil),         // 89: grep11.SignSingleRequest
-	(*grep11pb.VerifySingleRequest)(nil),       // 90: grep11.VerifySingleRequest
-	(*grep11pb.ReencryptSingleRequest)(nil),    // 91: grep11.ReencryptSingleRequest
-	(*grep11pb.GenerateKeyRequest)(nil),        // 92: grep11.GenerateKeyRequest
-	(*grep11pb.GenerateKeyPairRequest)(nil),    // 93: grep11.GenerateKeyPairRequest
-	(*grep11pb.WrapKeyRequest)(nil),            // 94: grep11.WrapKeyRequest
-	(*grep11pb.UnwrapKeyRequest)(nil),          // 95: grep11.UnwrapKeyRequest
-	(*grep11pb.DeriveKeyRequest)(nil),          // 96: grep11.DeriveKeyRequest
-	(*grep11pb.GetMechanismListRequest)(nil),   // 97: grep11.GetMechanismListRequest
-	(*grep11pb.GetMechanismInfoRequest)(nil),   // 98: grep11.GetMechanismInfoRequest
-	(*grep11pb.GetAttributeValueRequest)(nil),  // 99: grep11.GetAttributeValueRequest
-	(*grep11pb.SetAttributeValueRequest)(nil),  // 100: grep11.SetAttributeValueRequest
-	(*grep11pb.LoginRequest)(nil),              // 101: grep11.LoginRequest
-	(*grep11pb.LogoutRequest)(nil),             // 102: grep11.LogoutRequest
-	(*grep11pb.RewrapKeyBlobRequest)(nil),      // 103: grep11.RewrapKeyBlobRequest
-	(*grep11pb.Grep11Error)(nil),               // 104: grep11.Grep11Error
-	(*grep11pb.GenerateRandomResponse)(nil),    // 105: grep11.GenerateRandomResponse
-	(*grep11pb.DigestInitResponse)(nil),        // 106: grep11.DigestInitResponse
-	(*grep11pb.DigestResponse)(nil),            // 107: grep11.DigestResponse
-	(*grep11pb.DigestUpdateResponse)(nil),      // 108: grep11.DigestUpdateResponse
-	(*grep11pb.DigestKeyResponse)(nil),         // 109: grep11.DigestKeyResponse
-	(*grep11pb.DigestFinalResponse)(nil),       // 110: grep11.DigestFinalResponse
-	(*grep11pb.DigestSingleResponse)(nil),      // 111: grep11.DigestSingleResponse
-	(*grep11pb.EncryptInitResponse)(nil),       // 112: grep11.EncryptInitResponse
-	(*grep11pb.DecryptInitResponse)(nil),       // 113: grep11.DecryptInitResponse
-	(*grep11pb.EncryptUpdateResponse)(nil),     // 114: grep11.EncryptUpdateResponse
-	(*grep11pb.DecryptUpdateResponse)(nil),     // 115: grep11.DecryptUpdateResponse
-	(*grep11pb.EncryptResponse)(nil),           // 116: grep11.EncryptResponse
-	(*grep11pb.DecryptResponse)(nil),           // 117: grep11.DecryptResponse
-	(*grep11pb.EncryptFinalResponse)(nil),      // 118: grep11.EncryptFinalResponse
-	(*grep11pb.DecryptFinalResponse)(nil),      // 119: grep11.DecryptFinalResponse
-	(*grep11pb.EncryptSingleResponse)(nil),     // 120: grep11.EncryptSingleResponse
-	(*grep11pb.DecryptSingleResponse)(nil),     // 121: grep11.DecryptSingleResponse
-	(*grep11pb.SignInitResponse)(nil),          // 122: grep11.SignInitResponse
-	(*grep11pb.VerifyInitResponse)(nil),        // 123: grep11.VerifyInitResponse
-	(*grep11pb.SignUpdateResponse)(nil),        // 124: grep11.SignUpdateResponse
-	(*grep11pb.VerifyUpdateResponse)(nil),      // 125: grep11.VerifyUpdateResponse
-	(*grep11pb.SignFinalResponse)(nil),         // 126: grep11.SignFinalResponse
-	(*grep11pb.VerifyFinalResponse)(nil),       // 127: grep11.VerifyFinalResponse
-	(*grep11pb.SignResponse)(nil),              // 128: grep11.SignResponse
-	(*grep11pb.VerifyResponse)(nil),            // 129: grep11.VerifyResponse
-	(*grep11pb.SignSingleResponse)(nil),        // 130: grep11.SignSingleResponse
-	(*grep11pb.VerifySingleResponse)(nil),      // 131: grep11.VerifySingleResponse
-	(*grep11pb.ReencryptSingleResponse)(nil),   // 132: grep11.ReencryptSingleResponse
-	(*grep11pb.GenerateKeyResponse)(nil),       // 133: grep11.GenerateKeyResponse
-	(*grep11pb.GenerateKeyPairResponse)(nil),   // 134: grep11.GenerateKeyPairResponse
-	(*grep11pb.WrapKeyResponse)(nil),           // 135: grep11.WrapKeyResponse
-	(*grep11pb.UnwrapKeyResponse)(nil),         // 136: grep11.UnwrapKeyResponse
-	(*grep11pb.DeriveKeyResponse)(nil),         // 137: grep11.DeriveKeyResponse
-	(*grep11pb.GetMechanismListResponse)(nil),  // 138: grep11.GetMechanismListResponse
-	(*grep11pb.GetMechanismInfoResponse)(nil),  // 139: grep11.GetMechanismInfoResponse
-	(*grep11pb.GetAttributeValueResponse)(nil), // 140: grep11.GetAttributeValueResponse
-	(*grep11pb.SetAttributeValueResponse)(nil), // 141: grep11.SetAttributeValueResponse
-	(*grep11pb.LoginResponse)(nil),             // 142: grep11.LoginResponse
-	(*grep11pb.LogoutResponse)(nil),            // 143: grep11.LogoutResponse
-	(*grep11pb.RewrapKeyBlobResponse)(nil),     // 144: grep11.RewrapKeyBlobResponse
-	(*grep11pb.MechanismInfo)(nil),             // 145: grep11.MechanismInfo
-	(*grep11pb.RSAOAEPParm)(nil),               // 146: grep11.RSAOAEPParm
-	(*grep11pb.AttributeValue)(nil),            // 147: grep11.AttributeValue
+	(*RetainParameter)(nil),                    // 55: grep11.ext.v1.RetainParameter
+	(*SignContextParameter)(nil),               // 56: grep11.ext.v1.SignContextParameter
+	nil,                                        // 57: grep11.ext.v1.Object.AttributesEntry
+	nil,                                        // 58: grep11.ext.v1.CreateObjectRequest.AttributesEntry
+	nil,                                        // 59: grep11.ext.v1.FindObjectsRequest.TemplateEntry
+	nil,                                        // 60: grep11.ext.v1.SetAttributesRequest.AttributesEntry
+	nil,                                        // 61: grep11.ext.v1.CopyObjectRequest.SourceEntry
+	nil,                                        // 62: grep11.ext.v1.CopyObjectRequest.AttributesEntry
+	nil,                                        // 63: grep11.ext.v1.Template.AttributesEntry
+	(*KDF108Parameter_Data)(nil),               // 64: grep11.ext.v1.KDF108Parameter.Data
+	(*grep11pb.GenerateRandomRequest)(nil),     // 65: grep11.GenerateRandomRequest
+	(*grep11pb.DigestInitRequest)(nil),         // 66: grep11.DigestInitRequest
+	(*grep11pb.DigestRequest)(nil),             // 67: grep11.DigestRequest
+	(*grep11pb.DigestUpdateRequest)(nil),       // 68: grep11.DigestUpdateRequest
+	(*grep11pb.DigestKeyRequest)(nil),          // 69: grep11.DigestKeyRequest
+	(*grep11pb.DigestFinalRequest)(nil),        // 70: grep11.DigestFinalRequest
+	(*grep11pb.DigestSingleRequest)(nil),       // 71: grep11.DigestSingleRequest
+	(*grep11pb.EncryptInitRequest)(nil),        // 72: grep11.EncryptInitRequest
+	(*grep11pb.DecryptInitRequest)(nil),        // 73: grep11.DecryptInitRequest
+	(*grep11pb.EncryptUpdateRequest)(nil),      // 74: grep11.EncryptUpdateRequest
+	(*grep11pb.DecryptUpdateRequest)(nil),      // 75: grep11.DecryptUpdateRequest
+	(*grep11pb.EncryptRequest)(nil),            // 76: grep11.EncryptRequest
+	(*grep11pb.DecryptRequest)(nil),            // 77: grep11.DecryptRequest
+	(*grep11pb.EncryptFinalRequest)(nil),       // 78: grep11.EncryptFinalRequest
+	(*grep11pb.DecryptFinalRequest)(nil),       // 79: grep11.DecryptFinalRequest
+	(*grep11pb.EncryptSingleRequest)(nil),      // 80: grep11.EncryptSingleRequest
+	(*grep11pb.DecryptSingleRequest)(nil),      // 81: grep11.DecryptSingleRequest
+	(*grep11pb.SignInitRequest)(nil),           // 82: grep11.SignInitRequest
+	(*grep11pb.VerifyInitRequest)(nil),         // 83: grep11.VerifyInitRequest
+	(*grep11pb.SignUpdateRequest)(nil),         // 84: grep11.SignUpdateRequest
+	(*grep11pb.VerifyUpdateRequest)(nil),       // 85: grep11.VerifyUpdateRequest
+	(*grep11pb.SignFinalRequest)(nil),          // 86: grep11.SignFinalRequest
+	(*grep11pb.VerifyFinalRequest)(nil),        // 87: grep11.VerifyFinalRequest
+	(*grep11pb.SignRequest)(nil),               // 88: grep11.SignRequest
+	(*grep11pb.VerifyRequest)(nil),             // 89: grep11.VerifyRequest
+	(*grep11pb.SignSingleRequest)(nil),         // 90: grep11.SignSingleRequest
+	(*grep11pb.VerifySingleRequest)(nil),       // 91: grep11.VerifySingleRequest
+	(*grep11pb.ReencryptSingleRequest)(nil),    // 92: grep11.ReencryptSingleRequest
+	(*grep11pb.GenerateKeyRequest)(nil),        // 93: grep11.GenerateKeyRequest
+	(*grep11pb.GenerateKeyPairRequest)(nil),    // 94: grep11.GenerateKeyPairRequest
+	(*grep11pb.WrapKeyRequest)(nil),            // 95: grep11.WrapKeyRequest
+	(*grep11pb.UnwrapKeyRequest)(nil),          // 96: grep11.UnwrapKeyRequest
+	(*grep11pb.DeriveKeyRequest)(nil),          // 97: grep11.DeriveKeyRequest
+	(*grep11pb.GetMechanismListRequest)(nil),   // 98: grep11.GetMechanismListRequest
+	(*grep11pb.GetMechanismInfoRequest)(nil),   // 99: grep11.GetMechanismInfoRequest
+	(*grep11pb.GetAttributeValueRequest)(nil),  // 100: grep11.GetAttributeValueRequest
+	(*grep11pb.SetAttributeValueRequest)(nil),  // 101: grep11.SetAttributeValueRequest
+	(*grep11pb.LoginRequest)(nil),              // 102: grep11.LoginRequest
+	(*grep11pb.LogoutRequest)(nil),             // 103: grep11.LogoutRequest
+	(*grep11pb.RewrapKeyBlobRequest)(nil),      // 104: grep11.RewrapKeyBlobRequest
+	(*grep11pb.Grep11Error)(nil),               // 105: grep11.Grep11Error
+	(*grep11pb.GenerateRandomResponse)(nil),    // 106: grep11.GenerateRandomResponse
+	(*grep11pb.DigestInitResponse)(nil),        // 107: grep11.DigestInitResponse
+	(*grep11pb.DigestResponse)(nil),            // 108: grep11.DigestResponse
+	(*grep11pb.DigestUpdateResponse)(nil),      // 109: grep11.DigestUpdateResponse
+	(*grep11pb.DigestKeyResponse)(nil),         // 110: grep11.DigestKeyResponse
+	(*grep11pb.DigestFinalResponse)(nil),       // 111: grep11.DigestFinalResponse
+	(*grep11pb.DigestSingleResponse)(nil),      // 112: grep11.DigestSingleResponse
+	(*grep11pb.EncryptInitResponse)(nil),       // 113: grep11.EncryptInitResponse
+	(*grep11pb.DecryptInitResponse)(nil),       // 114: grep11.DecryptInitResponse
+	(*grep11pb.EncryptUpdateResponse)(nil),     // 115: grep11.EncryptUpdateResponse
+	(*grep11pb.DecryptUpdateResponse)(nil),     // 116: grep11.DecryptUpdateResponse
+	(*grep11pb.EncryptResponse)(nil),           // 117: grep11.EncryptResponse
+	(*grep11pb.DecryptResponse)(nil),           // 118: grep11.DecryptResponse
+	(*grep11pb.EncryptFinalResponse)(nil),      // 119: grep11.EncryptFinalResponse
+	(*grep11pb.DecryptFinalResponse)(nil),      // 120: grep11.DecryptFinalResponse
+	(*grep11pb.EncryptSingleResponse)(nil),     // 121: grep11.EncryptSingleResponse
+	(*grep11pb.DecryptSingleResponse)(nil),     // 122: grep11.DecryptSingleResponse
+	(*grep11pb.SignInitResponse)(nil),          // 123: grep11.SignInitResponse
+	(*grep11pb.VerifyInitResponse)(nil),        // 124: grep11.VerifyInitResponse
+	(*grep11pb.SignUpdateResponse)(nil),        // 125: grep11.SignUpdateResponse
+	(*grep11pb.VerifyUpdateResponse)(nil),      // 126: grep11.VerifyUpdateResponse
+	(*grep11pb.SignFinalResponse)(nil),         // 127: grep11.SignFinalResponse
+	(*grep11pb.VerifyFinalResponse)(nil),       // 128: grep11.VerifyFinalResponse
+	(*grep11pb.SignResponse)(nil),              // 129: grep11.SignResponse
+	(*grep11pb.VerifyResponse)(nil),            // 130: grep11.VerifyResponse
+	(*grep11pb.SignSingleResponse)(nil),        // 131: grep11.SignSingleResponse
+	(*grep11pb.VerifySingleResponse)(nil),      // 132: grep11.VerifySingleResponse
+	(*grep11pb.ReencryptSingleResponse)(nil),   // 133: grep11.ReencryptSingleResponse
+	(*grep11pb.GenerateKeyResponse)(nil),       // 134: grep11.GenerateKeyResponse
+	(*grep11pb.GenerateKeyPairResponse)(nil),   // 135: grep11.GenerateKeyPairResponse
+	(*grep11pb.WrapKeyResponse)(nil),           // 136: grep11.WrapKeyResponse
+	(*grep11pb.UnwrapKeyResponse)(nil),         // 137: grep11.UnwrapKeyResponse
+	(*grep11pb.DeriveKeyResponse)(nil),         // 138: grep11.DeriveKeyResponse
+	(*grep11pb.GetMechanismListResponse)(nil),  // 139: grep11.GetMechanismListResponse
+	(*grep11pb.GetMechanismInfoResponse)(nil),  // 140: grep11.GetMechanismInfoResponse
+	(*grep11pb.GetAttributeValueResponse)(nil), // 141: grep11.GetAttributeValueResponse
+	(*grep11pb.SetAttributeValueResponse)(nil), // 142: grep11.SetAttributeValueResponse
+	(*grep11pb.LoginResponse)(nil),             // 143: grep11.LoginResponse
+	(*grep11pb.LogoutResponse)(nil),            // 144: grep11.LogoutResponse
+	(*grep11pb.RewrapKeyBlobResponse)(nil),     // 145: grep11.RewrapKeyBlobResponse
+	(*grep11pb.MechanismInfo)(nil),             // 146: grep11.MechanismInfo
+	(*grep11pb.RSAOAEPParm)(nil),               // 147: grep11.RSAOAEPParm
+	(*grep11pb.AttributeValue)(nil),            // 148: grep11.AttributeValue
 }
 var file_ext_proto_depIdxs = []int32{
-	64,  // 0: grep11.ext.v1.Request.generate_random:type_name -> grep11.GenerateRandomRequest
-	65,  // 1: grep11.ext.v1.Request.digest_init:type_name -> grep11.DigestInitRequest
-	66,  // 2: grep11.ext.v1.Request.digest:type_name -> grep11.DigestRequest
-	67,  // 3: grep11.ext.v1.Request.digest_update:type_name -> grep11.DigestUpdateRequest
-	68,  // 4: grep11.ext.v1.Request.digest_key:type_name -> grep11.DigestKeyRequest
-	69,  // 5: grep11.ext.v1.Request.digest_final:type_name -> grep11.DigestFinalRequest
-	70,  // 6: grep11.ext.v1.Request.digest_single:type_name -> grep11.DigestSingleRequest
-	71,  // 7: grep11.ext.v1.Request.encrypt_init:type_name -> grep11.EncryptInitRequest
-	72,  // 8: grep11.ext.v1.Request.decrypt_init:type_name -> grep11.DecryptInitRequest
-	73,  // 9: grep11.ext.v1.Request.encrypt_update:type_name -> grep11.EncryptUpdateRequest
-	74,  // 10: grep11.ext.v1.Request.decrypt_update:type_name -> grep11.DecryptUpdateRequest
-	75,  // 11: grep11.ext.v1.Request.encrypt:type_name -> grep11.EncryptRequest
-	76,  // 12: grep11.ext.v1.Request.decrypt:type_name -> grep11.DecryptRequest
-	77,  // 13: grep11.ext.v1.Request.encrypt_final:type_name -> grep11.EncryptFinalRequest
-	78,  // 14: grep11.ext.v1.Request.decrypt_final:type_name -> grep11.DecryptFinalRequest
-	79,  // 15: grep11.ext.v1.Request.encrypt_single:type_name -> grep11.EncryptSingleRequest
-	80,  // 16: grep11.ext.v1.Request.decrypt_single:type_name -> grep11.DecryptSingleRequest
-	81,  // 17: grep11.ext.v1.Request.sign_init:type_name -> grep11.SignInitRequest
-	82,  // 18: grep11.ext.v1.Request.verify_init:type_name -> grep11.VerifyInitRequest
-	83,  // 19: grep11.ext.v1.Request.sign_update:type_name -> grep11.SignUpdateRequest
-	84,  // 20: grep11.ext.v1.Request.verify_update:type_name -> grep11.VerifyUpdateRequest
-	85,  // 21: grep11.ext.v1.Request.sign_final:type_name -> grep11.SignFinalRequest
-	86,  // 22: grep11.ext.v1.Request.verify_final:type_name -> grep11.VerifyFinalRequest
-	87,  // 23: grep11.ext.v1.Request.sign:type_name -> grep11.SignRequest
-	88,  // 24: grep11.ext.v1.Request.verify:type_name -> grep11.VerifyRequest
-	89,  // 25: grep11.ext.v1.Request.sign_single:type_name -> grep11.SignSingleRequest
-	90,  // 26: grep11.ext.v1.Request.verify_single:type_name -> grep11.VerifySingleRequest
-	91,  // 27: grep11.ext.v1.Request.reencrypt_single:type_name -> grep11.ReencryptSingleRequest
-	92,  // 28: grep11.ext.v1.Request.generate_key:type_name -> grep11.GenerateKeyRequest
-	93,  // 29: grep11.ext.v1.Request.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
-	94,  // 30: grep11.ext.v1.Request.wrap_key:type_name -> grep11.WrapKeyRequest
-	95,  // 31: grep11.ext.v1.Request.unwrap_key:type_name -> grep11.UnwrapKeyRequest
-	96,  // 32: grep11.ext.v1.Request.derive_key:type_name -> grep11.DeriveKeyRequest
-	97,  // 33: grep11.ext.v1.Request.get_mechanism_list:type_name -> grep11.GetMechanismListRequest
-	98,  // 34: grep11.ext.v1.Request.get_mechanism_info:type_name -> grep11.GetMechanismInfoRequest
-	99,  // 35: grep11.ext.v1.Request.get_attribute_value:type_name -> grep11.GetAttributeValueRequest
-	100, // 36: grep11.ext.v1.Request.set_attribute_value:type_name -> grep11.SetAttributeValueRequest
-	101, // 37: grep11.ext.v1.Request.login:type_name -> grep11.LoginRequest
-	102, // 38: grep11.ext.v1.Request.logout:type_name -> grep11.LogoutRequest
-	103, // 39: grep11.ext.v1.Request.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobRequest
+	65,  // 0: grep11.ext.v1.Request.generate_random:type_name -> grep11.GenerateRandomRequest
+	66,  // 1: grep11.ext.v1.Request.digest_init:type_name -> grep11.DigestInitRequest
+	67,  // 2: grep11.ext.v1.Request.digest:type_name -> grep11.DigestRequest
+	68,  // 3: grep11.ext.v1.Request.digest_update:type_name -> grep11.DigestUpdateRequest
+	69,  // 4: grep11.ext.v1.Request.digest_key:type_name -> grep11.DigestKeyRequest
+	70,  // 5: grep11.ext.v1.Request.digest_final:type_name -> grep11.DigestFinalRequest
+	71,  // 6: grep11.ext.v1.Request.digest_single:type_name -> grep11.DigestSingleRequest
+	72,  // 7: grep11.ext.v1.Request.encrypt_init:type_name -> grep11.EncryptInitRequest
+	73,  // 8: grep11.ext.v1.Request.decrypt_init:type_name -> grep11.DecryptInitRequest
+	74,  // 9: grep11.ext.v1.Request.encrypt_update:type_name -> grep11.EncryptUpdateRequest
+	75,  // 10: grep11.ext.v1.Request.decrypt_update:type_name -> grep11.DecryptUpdateRequest
+	76,  // 11: grep11.ext.v1.Request.encrypt:type_name -> grep11.EncryptRequest
+	77,  // 12: grep11.ext.v1.Request.decrypt:type_name -> grep11.DecryptRequest
+	78,  // 13: grep11.ext.v1.Request.encrypt_final:type_name -> grep11.EncryptFinalRequest
+	79,  // 14: grep11.ext.v1.Request.decrypt_final:type_name -> grep11.DecryptFinalRequest
+	80,  // 15: grep11.ext.v1.Request.encrypt_single:type_name -> grep11.EncryptSingleRequest
+	81,  // 16: grep11.ext.v1.Request.decrypt_single:type_name -> grep11.DecryptSingleRequest
+	82,  // 17: grep11.ext.v1.Request.sign_init:type_name -> grep11.SignInitRequest
+	83,  // 18: grep11.ext.v1.Request.verify_init:type_name -> grep11.VerifyInitRequest
+	84,  // 19: grep11.ext.v1.Request.sign_update:type_name -> grep11.SignUpdateRequest
+	85,  // 20: grep11.ext.v1.Request.verify_update:type_name -> grep11.VerifyUpdateRequest
+	86,  // 21: grep11.ext.v1.Request.sign_final:type_name -> grep11.SignFinalRequest
+	87,  // 22: grep11.ext.v1.Request.verify_final:type_name -> grep11.VerifyFinalRequest
+	88,  // 23: grep11.ext.v1.Request.sign:type_name -> grep11.SignRequest
+	89,  // 24: grep11.ext.v1.Request.verify:type_name -> grep11.VerifyRequest
+	90,  // 25: grep11.ext.v1.Request.sign_single:type_name -> grep11.SignSingleRequest
+	91,  // 26: grep11.ext.v1.Request.verify_single:type_name -> grep11.VerifySingleRequest
+	92,  // 27: grep11.ext.v1.Request.reencrypt_single:type_name -> grep11.ReencryptSingleRequest
+	93,  // 28: grep11.ext.v1.Request.generate_key:type_name -> grep11.GenerateKeyRequest
+	94,  // 29: grep11.ext.v1.Request.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
+	95,  // 30: grep11.ext.v1.Request.wrap_key:type_name -> grep11.WrapKeyRequest
+	96,  // 31: grep11.ext.v1.Request.unwrap_key:type_name -> grep11.UnwrapKeyRequest
+	97,  // 32: grep11.ext.v1.Request.derive_key:type_name -> grep11.DeriveKeyRequest
+	98,  // 33: grep11.ext.v1.Request.get_mechanism_list:type_name -> grep11.GetMechanismListRequest
+	99,  // 34: grep11.ext.v1.Request.get_mechanism_info:type_name -> grep11.GetMechanismInfoRequest
+	100, // 35: grep11.ext.v1.Request.get_attribute_value:type_name -> grep11.GetAttributeValueRequest
+	101, // 36: grep11.ext.v1.Request.set_attribute_value:type_name -> grep11.SetAttributeValueRequest
+	102, // 37: grep11.ext.v1.Request.login:type_name -> grep11.LoginRequest
+	103, // 38: grep11.ext.v1.Request.logout:type_name -> grep11.LogoutRequest
+	104, // 39: grep11.ext.v1.Request.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobRequest
 	3,   // 40: grep11.ext.v1.Request.list_tokens:type_name -> grep11.ext.v1.ListTokensRequest
 	5,   // 41: grep11.ext.v1.Request.init_token:type_name -> grep11.ext.v1.InitTokenRequest
 	7,   // 42: grep11.ext.v1.Request.delete_token:type_name -> grep11.ext.v1.DeleteTokenRequest
@@ -5900,47 +5958,47 @@ var file_ext_proto_depIdxs = []int32{
 	30,  // 53: grep11.ext.v1.Request.copy_object:type_name -> grep11.ext.v1.CopyObjectRequest
 	31,  // 54: grep11.ext.v1.Request.destroy_object:type_name -> grep11.ext.v1.DestroyObjectRequest
 	33,  // 55: grep11.ext.v1.Request.make_key:type_name -> grep11.ext.v1.MakeKeyRequest
-	104, // 56: grep11.ext.v1.Response.error:type_name -> grep11.Grep11Error
-	105, // 57: grep11.ext.v1.Response.generate_random:type_name -> grep11.GenerateRandomResponse
-	106, // 58: grep11.ext.v1.Response.digest_init:type_name -> grep11.DigestInitResponse
-	107, // 59: grep11.ext.v1.Response.digest:type_name -> grep11.DigestResponse
-	108, // 60: grep11.ext.v1.Response.digest_update:type_name -> grep11.DigestUpdateResponse
-	109, // 61: grep11.ext.v1.Response.digest_key:type_name -> grep11.DigestKeyResponse
-	110, // 62: grep11.ext.v1.Response.digest_final:type_name -> grep11.DigestFinalResponse
-	111, // 63: grep11.ext.v1.Response.digest_single:type_name -> grep11.DigestSingleResponse
-	112, // 64: grep11.ext.v1.Response.encrypt_init:type_name -> grep11.EncryptInitResponse
-	113, // 65: grep11.ext.v1.Response.decrypt_init:type_name -> grep11.DecryptInitResponse
-	114, // 66: grep11.ext.v1.Response.encrypt_update:type_name -> grep11.EncryptUpdateResponse
-	115, // 67: grep11.ext.v1.Response.decrypt_update:type_name -> grep11.DecryptUpdateResponse
-	116, // 68: grep11.ext.v1.Response.encrypt:type_name -> grep11.EncryptResponse
-	117, // 69: grep11.ext.v1.Response.decrypt:type_name -> grep11.DecryptResponse
-	118, // 70: grep11.ext.v1.Response.encrypt_final:type_name -> grep11.EncryptFinalResponse
-	119, // 71: grep11.ext.v1.Response.decrypt_final:type_name -> grep11.DecryptFinalResponse
-	120, // 72: grep11.ext.v1.Response.encrypt_single:type_name -> grep11.EncryptSingleResponse
-	121, // 73: grep11.ext.v1.Response.decrypt_single:type_name -> grep11.DecryptSingleResponse
-	122, // 74: grep11.ext.v1.Response.sign_init:type_name -> grep11.SignInitResponse
-	123, // 75: grep11.ext.v1.Response.verify_init:type_name -> grep11.VerifyInitResponse
-	124, // 76: grep11.ext.v1.Response.sign_update:type_name -> grep11.SignUpdateResponse
-	125, // 77: grep11.ext.v1.Response.verify_update:type_name -> grep11.VerifyUpdateResponse
-	126, // 78: grep11.ext.v1.Response.sign_final:type_name -> grep11.SignFinalResponse
-	127, // 79: grep11.ext.v1.Response.verify_final:type_name -> grep11.VerifyFinalResponse
-	128, // 80: grep11.ext.v1.Response.sign:type_name -> grep11.SignResponse
-	129, // 81: grep11.ext.v1.Response.verify:type_name -> grep11.VerifyResponse
-	130, // 82: grep11.ext.v1.Response.sign_single:type_name -> grep11.SignSingleResponse
-	131, // 83: grep11.ext.v1.Response.verify_single:type_name -> grep11.VerifySingleResponse
-	132, // 84: grep11.ext.v1.Response.reencrypt_single:type_name -> grep11.ReencryptSingleResponse
-	133, // 85: grep11.ext.v1.Response.generate_key:type_name -> grep11.GenerateKeyResponse
-	134, // 86: grep11.ext.v1.Response.generate_key_pair:type_name -> grep11.GenerateKeyPairResponse
-	135, // 87: grep11.ext.v1.Response.wrap_key:type_name -> grep11.WrapKeyResponse
-	136, // 88: grep11.ext.v1.Response.unwrap_key:type_name -> grep11.UnwrapKeyResponse
-	137, // 89: grep11.ext.v1.Response.derive_key:type_name -> grep11.DeriveKeyResponse
-	138, // 90: grep11.ext.v1.Response.get_mechanism_list:type_name -> grep11.GetMechanismListResponse
-	139, // 91: grep11.ext.v1.Response.get_mechanism_info:type_name -> grep11.GetMechanismInfoResponse
-	140, // 92: grep11.ext.v1.Response.get_attribute_value:type_name -> grep11.GetAttributeValueResponse
-	141, // 93: grep11.ext.v1.Response.set_attribute_value:type_name -> grep11.SetAttributeValueResponse
-	142, // 94: grep11.ext.v1.Response.login:type_name -> grep11.LoginResponse
-	143, // 95: grep11.ext.v1.Response.logout:type_name -> grep11.LogoutResponse
-	144, // 96: grep11.ext.v1.Response.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobResponse
+	105, // 56: grep11.ext.v1.Response.error:type_name -> grep11.Grep11Error
+	106, // 57: grep11.ext.v1.Response.generate_random:type_name -> grep11.GenerateRandomResponse
+	107, // 58: grep11.ext.v1.Response.digest_init:type_name -> grep11.DigestInitResponse
+	108, // 59: grep11.ext.v1.Response.digest:type_name -> grep11.DigestResponse
+	109, // 60: grep11.ext.v1.Response.digest_update:type_name -> grep11.DigestUpdateResponse
+	110, // 61: grep11.ext.v1.Response.digest_key:type_name -> grep11.DigestKeyResponse
+	111, // 62: grep11.ext.v1.Response.digest_final:type_name -> grep11.DigestFinalResponse
+	112, // 63: grep11.ext.v1.Response.digest_single:type_name -> grep11.DigestSingleResponse
+	113, // 64: grep11.ext.v1.Response.encrypt_init:type_name -> grep11.EncryptInitResponse
+	114, // 65: grep11.ext.v1.Response.decrypt_init:type_name -> grep11.DecryptInitResponse
+	115, // 66: grep11.ext.v1.Response.encrypt_update:type_name -> grep11.EncryptUpdateResponse
+	116, // 67: grep11.ext.v1.Response.decrypt_update:type_name -> grep11.DecryptUpdateResponse
+	117, // 68: grep11.ext.v1.Response.encrypt:type_name -> grep11.EncryptResponse
+	118, // 69: grep11.ext.v1.Response.decrypt:type_name -> grep11.DecryptResponse
+	119, // 70: grep11.ext.v1.Response.encrypt_final:type_name -> grep11.EncryptFinalResponse
+	120, // 71: grep11.ext.v1.Response.decrypt_final:type_name -> grep11.DecryptFinalResponse
+	121, // 72: grep11.ext.v1.Response.encrypt_single:type_name -> grep11.EncryptSingleResponse
+	122, // 73: grep11.ext.v1.Response.decrypt_single:type_name -> grep11.DecryptSingleResponse
+	123, // 74: grep11.ext.v1.Response.sign_init:type_name -> grep11.SignInitResponse
+	124, // 75: grep11.ext.v1.Response.verify_init:type_name -> grep11.VerifyInitResponse
+	125, // 76: grep11.ext.v1.Response.sign_update:type_name -> grep11.SignUpdateResponse
+	126, // 77: grep11.ext.v1.Response.verify_update:type_name -> grep11.VerifyUpdateResponse
+	127, // 78: grep11.ext.v1.Response.sign_final:type_name -> grep11.SignFinalResponse
+	128, // 79: grep11.ext.v1.Response.verify_final:type_name -> grep11.VerifyFinalResponse
+	129, // 80: grep11.ext.v1.Response.sign:type_name -> grep11.SignResponse
+	130, // 81: grep11.ext.v1.Response.verify:type_name -> grep11.VerifyResponse
+	131, // 82: grep11.ext.v1.Response.sign_single:type_name -> grep11.SignSingleResponse
+	132, // 83: grep11.ext.v1.Response.verify_single:type_name -> grep11.VerifySingleResponse
+	133, // 84: grep11.ext.v1.Response.reencrypt_single:type_name -> grep11.ReencryptSingleResponse
+	134, // 85: grep11.ext.v1.Response.generate_key:type_name -> grep11.GenerateKeyResponse
+	135, // 86: grep11.ext.v1.Response.generate_key_pair:type_name -> grep11.GenerateKeyPairResponse
+	136, // 87: grep11.ext.v1.Response.wrap_key:type_name -> grep11.WrapKeyResponse
+	137, // 88: grep11.ext.v1.Response.unwrap_key:type_name -> grep11.UnwrapKeyResponse
+	138, // 89: grep11.ext.v1.Response.derive_key:type_name -> grep11.DeriveKeyResponse
+	139, // 90: grep11.ext.v1.Response.get_mechanism_list:type_name -> grep11.GetMechanismListResponse
+	140, // 91: grep11.ext.v1.Response.get_mechanism_info:type_name -> grep11.GetMechanismInfoResponse
+	141, // 92: grep11.ext.v1.Response.get_attribute_value:type_name -> grep11.GetAttributeValueResponse
+	142, // 93: grep11.ext.v1.Response.set_attribute_value:type_name -> grep11.SetAttributeValueResponse
+	143, // 94: grep11.ext.v1.Response.login:type_name -> grep11.LoginResponse
+	144, // 95: grep11.ext.v1.Response.logout:type_name -> grep11.LogoutResponse
+	145, // 96: grep11.ext.v1.Response.rewrap_key_blob:type_name -> grep11.RewrapKeyBlobResponse
 	4,   // 97: grep11.ext.v1.Response.list_tokens:type_name -> grep11.ext.v1.ListTokensResponse
 	6,   // 98: grep11.ext.v1.Response.init_token:type_name -> grep11.ext.v1.InitTokenResponse
 	8,   // 99: grep11.ext.v1.Response.delete_token:type_name -> grep11.ext.v1.DeleteTokenResponse
@@ -5961,36 +6019,36 @@ var file_ext_proto_depIdxs = []int32{
 	2,   // 114: grep11.ext.v1.InitTokenResponse.token:type_name -> grep11.ext.v1.TokenInfo
 	21,  // 115: grep11.ext.v1.GetServiceResponse.mechanisms:type_name -> grep11.ext.v1.MechanismDetail
 	22,  // 116: grep11.ext.v1.GetServiceResponse.units:type_name -> grep11.ext.v1.UnitStatus
-	145, // 117: grep11.ext.v1.MechanismDetail.info:type_name -> grep11.MechanismInfo
-	56,  // 118: grep11.ext.v1.Object.attributes:type_name -> grep11.ext.v1.Object.AttributesEntry
-	57,  // 119: grep11.ext.v1.CreateObjectRequest.attributes:type_name -> grep11.ext.v1.CreateObjectRequest.AttributesEntry
+	146, // 117: grep11.ext.v1.MechanismDetail.info:type_name -> grep11.MechanismInfo
+	57,  // 118: grep11.ext.v1.Object.attributes:type_name -> grep11.ext.v1.Object.AttributesEntry
+	58,  // 119: grep11.ext.v1.CreateObjectRequest.attributes:type_name -> grep11.ext.v1.CreateObjectRequest.AttributesEntry
 	23,  // 120: grep11.ext.v1.ObjectResponse.object:type_name -> grep11.ext.v1.Object
-	58,  // 121: grep11.ext.v1.FindObjectsRequest.template:type_name -> grep11.ext.v1.FindObjectsRequest.TemplateEntry
+	59,  // 121: grep11.ext.v1.FindObjectsRequest.template:type_name -> grep11.ext.v1.FindObjectsRequest.TemplateEntry
 	23,  // 122: grep11.ext.v1.FindObjectsResponse.objects:type_name -> grep11.ext.v1.Object
-	59,  // 123: grep11.ext.v1.SetAttributesRequest.attributes:type_name -> grep11.ext.v1.SetAttributesRequest.AttributesEntry
-	60,  // 124: grep11.ext.v1.CopyObjectRequest.source:type_name -> grep11.ext.v1.CopyObjectRequest.SourceEntry
-	61,  // 125: grep11.ext.v1.CopyObjectRequest.attributes:type_name -> grep11.ext.v1.CopyObjectRequest.AttributesEntry
-	92,  // 126: grep11.ext.v1.MakeKeyRequest.generate_key:type_name -> grep11.GenerateKeyRequest
-	93,  // 127: grep11.ext.v1.MakeKeyRequest.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
-	95,  // 128: grep11.ext.v1.MakeKeyRequest.unwrap_key:type_name -> grep11.UnwrapKeyRequest
-	96,  // 129: grep11.ext.v1.MakeKeyRequest.derive_key:type_name -> grep11.DeriveKeyRequest
+	60,  // 123: grep11.ext.v1.SetAttributesRequest.attributes:type_name -> grep11.ext.v1.SetAttributesRequest.AttributesEntry
+	61,  // 124: grep11.ext.v1.CopyObjectRequest.source:type_name -> grep11.ext.v1.CopyObjectRequest.SourceEntry
+	62,  // 125: grep11.ext.v1.CopyObjectRequest.attributes:type_name -> grep11.ext.v1.CopyObjectRequest.AttributesEntry
+	93,  // 126: grep11.ext.v1.MakeKeyRequest.generate_key:type_name -> grep11.GenerateKeyRequest
+	94,  // 127: grep11.ext.v1.MakeKeyRequest.generate_key_pair:type_name -> grep11.GenerateKeyPairRequest
+	96,  // 128: grep11.ext.v1.MakeKeyRequest.unwrap_key:type_name -> grep11.UnwrapKeyRequest
+	97,  // 129: grep11.ext.v1.MakeKeyRequest.derive_key:type_name -> grep11.DeriveKeyRequest
 	23,  // 130: grep11.ext.v1.MakeKeyResponse.objects:type_name -> grep11.ext.v1.Object
-	62,  // 131: grep11.ext.v1.Template.attributes:type_name -> grep11.ext.v1.Template.AttributesEntry
+	63,  // 131: grep11.ext.v1.Template.attributes:type_name -> grep11.ext.v1.Template.AttributesEntry
 	37,  // 132: grep11.ext.v1.StoreRecord.tokens:type_name -> grep11.ext.v1.StoreToken
 	39,  // 133: grep11.ext.v1.StoreRecord.objects:type_name -> grep11.ext.v1.StoreObject
 	2,   // 134: grep11.ext.v1.StoreToken.info:type_name -> grep11.ext.v1.TokenInfo
 	38,  // 135: grep11.ext.v1.StoreToken.so_pin:type_name -> grep11.ext.v1.StorePin
 	38,  // 136: grep11.ext.v1.StoreToken.user_pin:type_name -> grep11.ext.v1.StorePin
 	23,  // 137: grep11.ext.v1.StoreObject.object:type_name -> grep11.ext.v1.Object
-	63,  // 138: grep11.ext.v1.KDF108Parameter.data:type_name -> grep11.ext.v1.KDF108Parameter.Data
-	146, // 139: grep11.ext.v1.RSAAESParameter.oaep:type_name -> grep11.RSAOAEPParm
-	147, // 140: grep11.ext.v1.Object.AttributesEntry.value:type_name -> grep11.AttributeValue
-	147, // 141: grep11.ext.v1.CreateObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	147, // 142: grep11.ext.v1.FindObjectsRequest.TemplateEntry.value:type_name -> grep11.AttributeValue
-	147, // 143: grep11.ext.v1.SetAttributesRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	147, // 144: grep11.ext.v1.CopyObjectRequest.SourceEntry.value:type_name -> grep11.AttributeValue
-	147, // 145: grep11.ext.v1.CopyObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
-	147, // 146: grep11.ext.v1.Template.AttributesEntry.value:type_name -> grep11.AttributeValue
+	64,  // 138: grep11.ext.v1.KDF108Parameter.data:type_name -> grep11.ext.v1.KDF108Parameter.Data
+	147, // 139: grep11.ext.v1.RSAAESParameter.oaep:type_name -> grep11.RSAOAEPParm
+	148, // 140: grep11.ext.v1.Object.AttributesEntry.value:type_name -> grep11.AttributeValue
+	148, // 141: grep11.ext.v1.CreateObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	148, // 142: grep11.ext.v1.FindObjectsRequest.TemplateEntry.value:type_name -> grep11.AttributeValue
+	148, // 143: grep11.ext.v1.SetAttributesRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	148, // 144: grep11.ext.v1.CopyObjectRequest.SourceEntry.value:type_name -> grep11.AttributeValue
+	148, // 145: grep11.ext.v1.CopyObjectRequest.AttributesEntry.value:type_name -> grep11.AttributeValue
+	148, // 146: grep11.ext.v1.Template.AttributesEntry.value:type_name -> grep11.AttributeValue
 	0,   // 147: grep11.ext.v1.Session.Exchange:input_type -> grep11.ext.v1.Request
 	3,   // 148: grep11.ext.v1.Token.ListTokens:input_type -> grep11.ext.v1.ListTokensRequest
 	5,   // 149: grep11.ext.v1.Token.InitToken:input_type -> grep11.ext.v1.InitTokenRequest
@@ -6161,13 +6219,14 @@ func file_ext_proto_init() {
 		(*MakeKeyRequest_DeriveKey)(nil),
 	}
 	file_ext_proto_msgTypes[52].OneofWrappers = []any{}
+	file_ext_proto_msgTypes[55].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ext_proto_rawDesc), len(file_ext_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   64,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

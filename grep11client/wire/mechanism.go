@@ -55,6 +55,7 @@ var params = map[mech.ParamKind]param{
 	mech.ParamExtract:  extension(encodeExtract, decodeExtract, false),
 	mech.ParamEAC:      extension(encodeEAC, decodeEAC, false),
 	mech.ParamSipHash:  extension(encodeSipHash, decodeSipHash, true),
+	mech.ParamRetain:   extension(encodeRetain, decodeRetain, false),
 }
 
 // unlisted mechanisms are not judged here: the unit refuses what it lacks.

@@ -49,6 +49,7 @@ var samples = map[mech.ParamKind]mech.Param{
 	mech.ParamExtract:  &mech.Extract{},
 	mech.ParamEAC:      &mech.EAC{Variant: mech.EACHKDF, Nonce: block, Info: block[:2]},
 	mech.ParamSipHash:  &mech.SipHash{Word: 2, End: 4, Bytes: 16},
+	mech.ParamRetain:   &mech.Retain{Refill: ck.Secret("refill")},
 }
 
 func sampleFor(t *testing.T, row mech.Row) mech.Param {
@@ -132,6 +133,8 @@ func TestDecodeMechanism(t *testing.T) {
 		"GCM needs its message":                        {ck.CKM_AES_GCM, paramB([]byte{0xff}), nil, badParam},
 		"GCM with unknown fields is refused":           {ck.CKM_AES_GCM, paramB([]byte{0x78, 1}), nil, badParam},
 		"CTR needs a whole block":                      {ck.CKM_AES_CTR, paramB([]byte{8, 128}), nil, badParam},
+		"a retained key without limit":                 {ck.CKM_IBM_RETAINKEY, paramB([]byte{8, 0}), &mech.Retain{}, nothing},
+		"a retained key needs credits":                 {ck.CKM_IBM_RETAINKEY, paramB([]byte{0x12, 1, 7}), nil, badParam},
 		"EdDSA's parameter may be absent":              {ck.CKM_EDDSA, noParam, nil, nothing},
 		"an unlisted mechanism passes":                 {ck.CKM_IBM_TRANSPORTKEY, noParam, nil, nothing},
 		"an unlisted mechanism of typed form does not": {ck.CKM_IBM_ETH_DERIVE, btcParm, nil, ck.CKR_MECHANISM_INVALID},

@@ -76,3 +76,17 @@ func encodeSipHash(p *mech.SipHash) (*extpb.SipHashParameter, error) {
 func decodeSipHash(m *extpb.SipHashParameter) (*mech.SipHash, error) {
 	return &mech.SipHash{Word: m.WordRounds, End: m.EndRounds, Bytes: m.Bytes}, nil
 }
+
+func encodeRetain(p *mech.Retain) (*extpb.RetainParameter, error) {
+	if p == nil {
+		return nil, invalid("missing")
+	}
+	return &extpb.RetainParameter{Credits: &p.Credits, Refill: p.Refill}, nil
+}
+
+func decodeRetain(m *extpb.RetainParameter) (*mech.Retain, error) {
+	if m.Credits == nil {
+		return nil, invalid("no credits")
+	}
+	return &mech.Retain{Credits: *m.Credits, Refill: m.Refill}, nil
+}

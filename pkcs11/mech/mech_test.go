@@ -2,6 +2,7 @@ package mech
 
 import (
 	"errors"
+	"math"
 	"testing"
 
 	"grep11/pkcs11/ck"
@@ -71,6 +72,10 @@ func TestParameters(t *testing.T) {
 		{"with a short nonce it has 64", Mechanism{ck.CKM_CHACHA20, &ChaCha20{1 << 32, make([]byte, 8)}}, nil},
 		{"GMAC's data is the message", Mechanism{ck.CKM_AES_GMAC, &GCM{IV: make([]byte, 12), AAD: []byte{1}, TagBits: 128}}, ck.CKR_MECHANISM_PARAM_INVALID},
 		{"SipHash needs no parameter", Mechanism{Type: ck.CKM_IBM_SIPHASH}, nil},
+		{"a retained key has credits", Mechanism{ck.CKM_IBM_RETAINKEY, &Retain{math.MaxUint32, make(ck.Secret, 64)}}, nil},
+		{"a retained key has not that many credits", Mechanism{ck.CKM_IBM_RETAINKEY, &Retain{Credits: math.MaxUint32 + 1}}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"refill data has 64 bytes at most", Mechanism{ck.CKM_IBM_RETAINKEY, &Retain{Refill: make(ck.Secret, 65)}}, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"retaining needs its parameter", Mechanism{Type: ck.CKM_IBM_RETAINKEY}, ck.CKR_MECHANISM_PARAM_INVALID},
 		{"a mechanism without a row is unknown", Mechanism{Type: 0x7fffffff}, ck.CKR_MECHANISM_INVALID},
 	} {
 		if err := c.m.Check(); !errors.Is(err, c.want) {

@@ -51,6 +51,7 @@ const (
 	ParamExtract
 	ParamEAC
 	ParamSipHash // may be absent
+	ParamRetain
 )
 
 type (

@@ -249,6 +249,7 @@ var table = []Row{
 
 	{Type: ck.CKM_IBM_ATTRIBUTEBOUND_WRAP, Keys: boundKey, Use: wraps},
 	{Type: ck.CKM_IBM_TRANSPORTKEY, Use: ck.CKF_UNWRAP},
+	{Type: ck.CKM_IBM_RETAINKEY, Use: ck.CKF_WRAP, Param: ParamRetain},
 	{Type: ck.CKM_CHACHA20_KEY_GEN, Keys: chaKey, Size: Bytes(32, 32), Use: ck.CKF_GENERATE},
 	{Type: ck.CKM_CHACHA20, Keys: chaKey, Size: Bytes(32, 32), Use: crypts, Param: ParamChaCha20, Out: OutSameAsIn},
 	{Type: ck.CKM_CHACHA20_POLY1305, Keys: chaKey, Size: Bytes(32, 32), Use: crypts | wraps, Param: ParamChaCha, Held: true, Out: OutTag},

@@ -1,5 +1,11 @@
 package mech
 
+import (
+	"math"
+
+	"grep11/pkcs11/ck"
+)
+
 // LenChainCode is that of BIP32 and SLIP-0010, in bytes.
 const LenChainCode = 32
 
@@ -42,6 +48,13 @@ type (
 	// SipHash says how often SipHash's rounds are run, for each word and at the
 	// end, and how long the MAC is.
 	SipHash struct{ Word, End, Bytes uint64 }
+
+	// Retain moves a key into the service's storage for a number of uses, 0 for any.
+	// With the same refill data that number is set anew.
+	Retain struct {
+		Credits uint64
+		Refill  ck.Secret
+	}
 )
 
 func (*BTC) kind() ParamKind   { return ParamBTC }
@@ -51,6 +64,7 @@ func (*Kyber) kind() ParamKind { return ParamKyber }
 
 func (*EAC) kind() ParamKind     { return ParamEAC }
 func (*SipHash) kind() ParamKind { return ParamSipHash }
+func (*Retain) kind() ParamKind  { return ParamRetain }
 
 // Types of ECSG and modes of ECAGG (grep11-wire 3).
 const (
@@ -72,6 +86,12 @@ const (
 // maxEAC bounds nonce and info, in bytes.
 const maxEAC = 64
 
+// Bounds of Retain: its credits, and its refill data in bytes.
+const (
+	maxCredits = math.MaxUint32
+	maxRefill  = 64
+)
+
 // SipHash-2-4 is what its authors propose.
 var usualSipHash = SipHash{Word: 2, End: 4, Bytes: 8}
 
@@ -92,6 +112,10 @@ func (m Mechanism) checkVendor() error {
 	case *SipHash:
 		if p.Word < 1 || p.Word > 16 || p.End < 1 || p.End > 16 || p.Bytes != 8 && p.Bytes != 16 {
 			return m.badParam("has %d and %d rounds and %d bytes", p.Word, p.End, p.Bytes)
+		}
+	case *Retain:
+		if p.Credits > maxCredits || len(p.Refill) > maxRefill {
+			return m.badParam("has %d credits and %d bytes of refill data", p.Credits, len(p.Refill))
 		}
 	}
 	return nil

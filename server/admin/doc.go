@@ -20,8 +20,9 @@
 //
 // What differs from EP11, knowingly:
 //   - a unit is one module with one domain, index 0. There are no card
-//     administrators, and the commands for cards, clocks, function control vectors,
-//     state transfer and retained keys are CKR_FUNCTION_NOT_SUPPORTED.
+//     administrators, and the commands for cards, clocks, function control vectors
+//     and state transfer are CKR_FUNCTION_NOT_SUPPORTED; so are those for retained
+//     keys, which are the service's and not the unit's.
 //   - finalize needs one signature, as product tools document it; EP11's firmware takes none.
 //   - the permission for single-signed zeroize is on by default, because the
 //     owner of a unit whose administrators' keys were lost has nothing else left.

@@ -61,7 +61,7 @@ const secretDefaults = unit.BitEncrypt | unit.BitDecrypt | unit.BitSign | unit.B
 const (
 	anyKey    = unit.BitModifiable | unit.BitDerive | unit.BitAttrBound | unit.BitUseAsData | unit.BitRestrictable | unit.BitNeverModifiable
 	hiddenKey = unit.BitExtractable | unit.BitWrapWithTrusted | unit.BitProtkeyExtractable
-	histories = unit.BitLocal | unit.BitNeverExtractable | unit.BitAlwaysSensitive | unit.BitProtkeyNeverExtractable
+	histories = unit.BitLocal | unit.BitRetained | unit.BitNeverExtractable | unit.BitAlwaysSensitive | unit.BitProtkeyNeverExtractable
 )
 
 // settable are the bits that a template may give. Others make no sense for the

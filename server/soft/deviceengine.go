@@ -74,7 +74,7 @@ func init() {
 // may not pass the memory for; nil if nothing is left.
 func (u *Unit) offered(row *mech.Row) *mech.Row {
 	lacks := row.Use & (ck.CKF_WRAP | ck.CKF_UNWRAP)
-	if u.dev == nil || u.inMemory || lacks == 0 || row.Type == ck.CKM_IBM_TRANSPORTKEY {
+	if u.dev == nil || u.inMemory || lacks == 0 || len(row.Keys) == 0 {
 		return row
 	}
 	lacks &^= u.dev.Uses(row.Type)

@@ -63,6 +63,11 @@ func (k *key) release() {
 	runtime.KeepAlive(k)
 }
 
+// with is the same key with other bits, for another blob.
+func (k *key) with(bits unit.Bits) *key {
+	return &key{class: k.class, typ: k.typ, bits: bits, gen: k.gen, allowed: k.allowed, value: k.value, remote: k.remote.copy(), spki: k.spki}
+}
+
 // size is the length of a secret key, in bytes.
 func (k *key) size() int {
 	if k.remote != nil {

@@ -131,7 +131,7 @@ func (u *Unit) SetAttributes(ctx context.Context, b unit.Blob, t ck.Template) (u
 	if bits.Has(unit.BitTrusted | unit.BitDecrypt) {
 		return unit.Key{}, fmt.Errorf("a trusted wrapping key that decrypts what it wrapped: %w", ck.CKR_TEMPLATE_INCONSISTENT)
 	}
-	changed := &key{class: k.class, typ: k.typ, bits: bits, gen: k.gen, allowed: k.allowed, value: k.value, remote: k.remote.copy(), spki: k.spki}
+	changed := k.with(bits)
 	if err := u.policy.Load().keeps(changed); err != nil {
 		return unit.Key{}, err
 	}

@@ -31,6 +31,7 @@ var ownPoints = map[ck.MechanismType][]command.ControlPoint{
 	ck.CKM_DH_PKCS_PARAMETER_GEN: {command.XCP_CPB_ALG_DH, command.XCP_CPB_KEYGEN_SYMM},
 	ck.CKM_PBE_SHA1_DES3_EDE_CBC: {command.XCP_CPB_ALLOW_PASSPHRASE},
 	ck.CKM_PKCS5_PBKD2:           {command.XCP_CPB_ALLOW_PASSPHRASE},
+	ck.CKM_IBM_RETAINKEY:         {command.XCP_CPB_RETAINKEYS},
 	ck.CKM_SHA1_RSA_PKCS:         {command.XCP_CPB_ALG_NBSI2017},
 	ck.CKM_SHA224_RSA_PKCS:       {command.XCP_CPB_ALG_NBSI2017},
 	ck.CKM_SHA256_RSA_PKCS:       {command.XCP_CPB_ALG_NBSI2017},
@@ -97,6 +98,17 @@ func (p *policy) derives(base, k *key) error {
 		return nil
 	}
 	return p.needs("making a key", command.XCP_CPB_KEYGEN_SYMM)
+}
+
+// retains checks a key that moves into the service's storage.
+func (p *policy) retains(m mech.Mechanism, k *key) error {
+	if p == nil {
+		return nil
+	}
+	if err := p.needs(m.Type.String(), ownPoints[m.Type]...); err != nil {
+		return err
+	}
+	return p.strong(k)
 }
 
 // rawKEK is a plain SPKI to wrap with (grep11-wire 11.5).

@@ -15,7 +15,6 @@ import (
 var elsewhere = map[command.ControlPoint]string{
 	command.XCP_CPB_ADD_CPBS:              "administration, package admin",
 	command.XCP_CPB_DELETE_CPBS:           "administration, package admin",
-	command.XCP_CPB_RETAINKEYS:            "not supported: it cannot be switched on",
 	command.XCP_CPB_CPACF_PK:              "not supported: it cannot be switched on",
 	command.XCP_CPB_RNG_SEED:              "GREP11 has no call that seeds",
 	command.XCP_CPB_USER_SET_TRUSTED:      "no template sets CKA_TRUSTED, whatever the point says",
@@ -187,6 +186,7 @@ func (u *pointKeys) uses() map[command.ControlPoint]func() error {
 		},
 		command.XCP_CPB_ECDSA_OTHER:  u.op(mech.OpSign, m{Type: ck.CKM_IBM_ECDSA_OTHER, Param: &mech.ECSG{Type: mech.ECSGSchnorr}}, u.k1, digest),
 		command.XCP_CPB_ALG_RSA_OAEP: u.op(mech.OpDecrypt, oaep, u.rsa, make([]byte, 256)),
+		command.XCP_CPB_RETAINKEYS:   u.wrap(m{Type: ck.CKM_IBM_RETAINKEY, Param: &mech.Retain{}}, nil),
 		command.XCP_CPB_USER_SET_ATTRBOUND: func() error {
 			_, err := u.UnwrapKey(u.t.Context(), m{Type: ck.CKM_IBM_TRANSPORTKEY}, u.spki, nil, nil, ck.Template{yes(ck.CKA_IBM_ATTRBOUND)})
 			return err
@@ -302,6 +302,7 @@ func TestRemovedMechanismsDisappear(t *testing.T) {
 	for point, m := range map[command.ControlPoint]ck.MechanismType{
 		command.XCP_CPB_ALG_PQC: ck.CKM_IBM_DILITHIUM, command.XCP_CPB_BTC: ck.CKM_IBM_BTC_DERIVE, command.XCP_CPB_ALG_DSA: ck.CKM_DSA_SHA1,
 		command.XCP_CPB_ALG_RSA_OAEP: ck.CKM_RSA_PKCS_OAEP, command.XCP_CPB_ALG_EC_25519: ck.CKM_EDDSA, command.XCP_CPB_ALLOW_PASSPHRASE: ck.CKM_PBE_SHA1_DES3_EDE_CBC,
+		command.XCP_CPB_RETAINKEYS: ck.CKM_IBM_RETAINKEY,
 	} {
 		u.policy.Store(nil)
 		if !has(m) {

@@ -68,6 +68,12 @@ func TestTheStrictPolicy(t *testing.T) {
 			return err
 		}
 	}
+	retain := func(key unit.Blob) func() error {
+		return func() error {
+			_, err := u.WrapKey(t.Context(), mech.Mechanism{Type: ck.CKM_IBM_RETAINKEY, Param: &mech.Retain{}}, key, nil, nil)
+			return err
+		}
+	}
 	digest, block := make([]byte, 32), make([]byte, 16)
 	signOnly := []ck.Attribute{ck.Bool(ck.CKA_SIGN, true), ck.Bool(ck.CKA_DECRYPT, false), ck.Bool(ck.CKA_UNWRAP, false)}
 	rows := []struct {
@@ -93,6 +99,8 @@ func TestTheStrictPolicy(t *testing.T) {
 		{"an AES key that wraps and decrypts", generate(ck.CKM_AES_KEY_GEN, ck.Ulong(ck.CKA_VALUE_LEN, 32), ck.Bool(ck.CKA_DECRYPT, true), ck.Bool(ck.CKA_WRAP, true)), false},
 		{"an RSA key of 2048 bits that signs", pair(2048, signOnly...), true},
 		{"an RSA key of 1024 bits", pair(1024, signOnly...), false},
+		{"a key that is retained", retain(ec), true},
+		{"a weak key that is retained", retain(weak), false},
 	}
 	for _, profile := range []string{"compatible", "strict"} {
 		u.policy.Store(newPolicy(command.Profiles[profile]))

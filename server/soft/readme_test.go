@@ -57,6 +57,7 @@ var papers = []struct{ names, standard, engine string }{
 	{`.*SLH_DSA.*`, "FIPS 205", "circl"},
 	{`IBM_ATTRIBUTEBOUND_WRAP`, "format ours", "libcrypto, Go"},
 	{`IBM_TRANSPORTKEY`, "RFC 5280", "-"},
+	{`IBM_RETAINKEY`, "format ours", "-"},
 }
 
 var readmeUses = []struct {

@@ -65,6 +65,7 @@ var BoolAttributes = []struct {
 	{ck.CKA_VERIFY_RECOVER, BitVerifyRecover},
 	{ck.CKA_TRUSTED, BitTrusted},
 	{ck.CKA_WRAP_WITH_TRUSTED, BitWrapWithTrusted},
+	{ck.CKA_IBM_RETAINKEY, BitRetained},
 	{ck.CKA_IBM_PROTKEY_EXTRACTABLE, BitProtkeyExtractable},
 	{ck.CKA_IBM_PROTKEY_NEVER_EXTRACTABLE, BitProtkeyNeverExtractable},
 	{ck.CKA_ALWAYS_SENSITIVE, BitAlwaysSensitive},

@@ -64,6 +64,8 @@ type Unit interface {
 
 	GenerateKey(ctx context.Context, m mech.Mechanism, t ck.Template) (Key, error)
 	GenerateKeyPair(ctx context.Context, m mech.Mechanism, pub, priv ck.Template) (pubKey, privKey Key, err error)
+	// WrapKey exports a key. With CKM_IBM_RETAINKEY it gives a blob of the key that
+	// is for the service's store and not for its caller.
 	WrapKey(ctx context.Context, m mech.Mechanism, key, kek, mac Blob) ([]byte, error)
 	UnwrapKey(ctx context.Context, m mech.Mechanism, wrapped []byte, kek, mac Blob, t ck.Template) (Key, error)
 	DeriveKey(ctx context.Context, m mech.Mechanism, base Blob, data []byte, t ck.Template) (Key, error)

@@ -104,9 +104,9 @@ var (
 		}
 		return s
 	}()
-	// NotSupported are points for what these units do not do: keys bound to the
-	// hardware, protected keys of a mainframe's CPU.
-	NotSupported = SetOf(XCP_CPB_RETAINKEYS, XCP_CPB_CPACF_PK)
+	// NotSupported is the point for what these units do not do: protected keys of
+	// a mainframe's CPU.
+	NotSupported = SetOf(XCP_CPB_CPACF_PK)
 	// lax is what "strict" lacks: SHA-1 signatures (outside FIPS 2011), PKCS#1 v1.5
 	// decryption (outside FIPS 2024), weak keys, raw RSA, and shortcuts.
 	lax = SetOf(

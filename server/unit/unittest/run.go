@@ -48,6 +48,7 @@ func Run(t *testing.T, u, other unit.Unit) *Used {
 		{"Schnorr", testSchnorr},
 		{"BLS", testBLS},
 		{"attribute-bound wrap", testAttributeBound},
+		{"retained keys", testRetained},
 		{"ML-KEM and Kyber", testMLKEM},
 		{"ML-DSA and Dilithium", testMLDSA},
 		{"SLH-DSA", testSLHDSA},
