@@ -3,6 +3,7 @@ package grep11client
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -65,6 +66,39 @@ func (c *Client) DrainUnit(ctx context.Context, unit string, drained bool) (load
 	out := &extpb.DrainUnitResponse{}
 	err = c.invoke(ctx, extpb.Admin_DrainUnit_FullMethodName, &extpb.DrainUnitRequest{Unit: unit, Drained: drained}, out)
 	return out.Load, err
+}
+
+// RetainedKey is a key that CKM_IBM_RETAINKEY moved into the service.
+type RetainedKey struct {
+	ID         []byte // the first 16 bytes of its handle
+	Class      ck.ObjectClass
+	Type       ck.KeyType
+	CheckValue []byte // of a secret key
+	Detail     string // why class and type are not known
+	Credits    uint64 // uses left, unless Unlimited
+	Unlimited  bool
+	Made       time.Time
+}
+
+// Retained lists all retained keys of the service.
+func (c *Client) Retained(ctx context.Context) (keys []RetainedKey, err error) {
+	for after, more := uint64(0), true; more; {
+		out := &extpb.ListRetainedResponse{}
+		if err := c.invoke(ctx, extpb.Admin_ListRetained_FullMethodName, &extpb.ListRetainedRequest{After: after}, out); err != nil {
+			return nil, err
+		}
+		for _, k := range out.Keys {
+			keys = append(keys, RetainedKey{ID: k.Id, Class: ck.ObjectClass(k.Class), Type: ck.KeyType(k.KeyType), CheckValue: k.CheckValue,
+				Detail: k.Detail, Credits: k.Credits, Unlimited: k.Unlimited, Made: time.Unix(k.Made, 0)})
+		}
+		after, more = out.Next, out.Next != 0
+	}
+	return keys, nil
+}
+
+// RemoveRetained ends a retained key.
+func (c *Client) RemoveRetained(ctx context.Context, id []byte) error {
+	return c.invoke(ctx, extpb.Admin_RemoveRetained_FullMethodName, &extpb.RemoveRetainedRequest{Id: id}, &extpb.RemoveRetainedResponse{})
 }
 
 // invoke makes a unary call that no stream carries, once.

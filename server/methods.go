@@ -154,5 +154,7 @@ var services = []struct {
 		on("ExecuteAdmin", (*call).ExecuteAdmin),
 		on("RewrapStore", (*call).RewrapStore),
 		audited(on("DrainUnit", (*call).DrainUnit)),
+		on("ListRetained", (*call).ListRetained),
+		audited(on("RemoveRetained", (*call).RemoveRetained)),
 	}},
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"grep11/grep11client/extpb"
 	pb "grep11/grep11client/grep11pb"
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
@@ -97,4 +98,55 @@ func (c *call) rewrapRetained(ctx context.Context, handle []byte) error {
 		return err
 	}
 	return nil
+}
+
+// retainedPage is how many retained keys are listed at a time.
+const retainedPage = 500
+
+// ListRetained is for who has to keep them in order; it shows no handles.
+func (c *call) ListRetained(ctx context.Context, r *extpb.ListRetainedRequest) (*extpb.ListRetainedResponse, error) {
+	if err := administrator(ctx); err != nil {
+		return nil, err
+	}
+	keys, err := c.srv.ext.store.ListRetained(ctx, ck.ObjectHandle(r.After), retainedPage)
+	if err != nil {
+		return nil, err
+	}
+	out := &extpb.ListRetainedResponse{}
+	for _, k := range keys {
+		out.Keys = append(out.Keys, c.describeRetained(ctx, k))
+	}
+	if len(keys) == retainedPage {
+		out.Next = uint64(keys[retainedPage-1].Place)
+	}
+	return out, ctx.Err()
+}
+
+func (c *call) describeRetained(ctx context.Context, k keystore.Retained) *extpb.RetainedKey {
+	w := &extpb.RetainedKey{Id: k.ID[:], Made: k.Made.Unix(), Unlimited: k.Credits == keystore.Unlimited}
+	if !w.Unlimited {
+		w.Credits = uint64(k.Credits)
+	}
+	t, err := c.srv.ext.sealed(ctx, k.Blob)
+	if err != nil {
+		w.Detail = ck.RVOf(err).Error()
+		return w
+	}
+	w.Class, _, _ = t.Ulong(ck.CKA_CLASS) // the unit made them
+	w.KeyType, _, _ = t.Ulong(ck.CKA_KEY_TYPE)
+	w.CheckValue = t.Bytes(ck.CKA_CHECK_VALUE)
+	return w
+}
+
+// RemoveRetained is what an owner who lost a handle, or fears that another one has
+// it, asks for.
+func (c *call) RemoveRetained(ctx context.Context, r *extpb.RemoveRetainedRequest) (*extpb.RemoveRetainedResponse, error) {
+	if err := administrator(ctx); err != nil {
+		return nil, err
+	}
+	id, err := keystore.ParseID(r.Id)
+	if err != nil {
+		return nil, err
+	}
+	return &extpb.RemoveRetainedResponse{}, c.srv.ext.store.RemoveRetained(ctx, id)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"math/big"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -348,4 +350,42 @@ func TestRetainedKeysChangeTheirMasterKey(t *testing.T) {
 	}
 	wantRV(t, signWith(t, c, p.PrivKey), ck.CKR_IBM_WKID_MISMATCH)
 	wantRV(t, signWith(t, c, keys[0]), ck.CKR_KEY_EXHAUSTED)
+}
+
+func TestRetainedKeysAreListedAndRemoved(t *testing.T) {
+	c, s := crypto(t)
+	admin := access.WithIdentity(t.Context(), access.Identity{Admin: true})
+	k, aes := &call{srv: s}, aesKey(t, c, usageAES)
+	counted, free := retain(t, c, aes.KeyBytes, 5).KeyBlobs[0], retain(t, c, keyPair(t, c, ck.CKM_EC_KEY_PAIR_GEN, usageVerify, usageSign).PrivKeyBytes, 0)
+	lost, err := s.ext.store.Retain(t.Context(), []byte("of another master key"), 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := must[*extpb.ListRetainedResponse](t)(k.ListRetained(admin, &extpb.ListRetainedRequest{}))
+	if len(l.Keys) != 3 || l.Next != 0 {
+		t.Fatal(l)
+	}
+	for i, want := range []*extpb.RetainedKey{
+		{Id: counted[:16], Class: uint64(ck.CKO_SECRET_KEY), KeyType: uint64(ck.CKK_AES), CheckValue: aes.CheckSum, Credits: 5},
+		{Id: free.KeyBlobs[0][:16], Class: uint64(ck.CKO_PRIVATE_KEY), KeyType: uint64(ck.CKK_EC), Unlimited: true},
+		{Id: lost[:16], Detail: "CKR_IBM_BLOB_ERROR", Credits: 1},
+	} {
+		want.Made = l.Keys[i].Made
+		if !proto.Equal(l.Keys[i], want) || time.Since(time.Unix(want.Made, 0)) > time.Minute {
+			t.Errorf("%v instead of %v", l.Keys[i], want)
+		}
+	}
+	must[*extpb.RemoveRetainedResponse](t)(k.RemoveRetained(admin, &extpb.RemoveRetainedRequest{Id: free.KeyBlobs[0][:16]}))
+	wantRV(t, signWith(t, c, free), ck.CKR_IBM_BLOB_ERROR)
+	for name, err := range map[string]error{
+		"a list": func() error { _, err := k.ListRetained(t.Context(), &extpb.ListRetainedRequest{}); return err }(),
+		"a removal": func() error {
+			_, err := k.RemoveRetained(t.Context(), &extpb.RemoveRetainedRequest{Id: counted[:16]})
+			return err
+		}(),
+	} {
+		if !errors.Is(err, ck.CKR_ACTION_PROHIBITED) {
+			t.Errorf("%s by anybody: %v", name, err)
+		}
+	}
 }

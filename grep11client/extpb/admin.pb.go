@@ -615,6 +615,290 @@ func (x *DrainUnitResponse) GetLoad() uint64 {
 	return 0
 }
 
+// Retained keys are listed in the order in which they were made.
+type ListRetainedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Begin after the key at this place.
+	After         uint64 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRetainedRequest) Reset() {
+	*x = ListRetainedRequest{}
+	mi := &file_admin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRetainedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRetainedRequest) ProtoMessage() {}
+
+func (x *ListRetainedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRetainedRequest.ProtoReflect.Descriptor instead.
+func (*ListRetainedRequest) Descriptor() ([]byte, []int) {
+	return file_admin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListRetainedRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+type ListRetainedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Keys  []*RetainedKey         `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Where to go on; 0: that was all.
+	Next          uint64 `protobuf:"varint,2,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRetainedResponse) Reset() {
+	*x = ListRetainedResponse{}
+	mi := &file_admin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRetainedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRetainedResponse) ProtoMessage() {}
+
+func (x *ListRetainedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRetainedResponse.ProtoReflect.Descriptor instead.
+func (*ListRetainedResponse) Descriptor() ([]byte, []int) {
+	return file_admin_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListRetainedResponse) GetKeys() []*RetainedKey {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *ListRetainedResponse) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+type RetainedKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first 16 bytes of the handle. Without the rest nobody can use the key.
+	Id []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// CKO_ and CKK_, and of a secret key CKA_CHECK_VALUE, as a crypto unit says.
+	Class      uint64 `protobuf:"varint,2,opt,name=class,proto3" json:"class,omitempty"`
+	KeyType    uint64 `protobuf:"varint,3,opt,name=key_type,json=keyType,proto3" json:"key_type,omitempty"`
+	CheckValue []byte `protobuf:"bytes,4,opt,name=check_value,json=checkValue,proto3" json:"check_value,omitempty"`
+	// Why no unit says so.
+	Detail string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Uses left, unless they are not counted.
+	Credits   uint64 `protobuf:"varint,6,opt,name=credits,proto3" json:"credits,omitempty"`
+	Unlimited bool   `protobuf:"varint,7,opt,name=unlimited,proto3" json:"unlimited,omitempty"`
+	// Seconds since 1970.
+	Made          int64 `protobuf:"varint,8,opt,name=made,proto3" json:"made,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetainedKey) Reset() {
+	*x = RetainedKey{}
+	mi := &file_admin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetainedKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetainedKey) ProtoMessage() {}
+
+func (x *RetainedKey) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetainedKey.ProtoReflect.Descriptor instead.
+func (*RetainedKey) Descriptor() ([]byte, []int) {
+	return file_admin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RetainedKey) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *RetainedKey) GetClass() uint64 {
+	if x != nil {
+		return x.Class
+	}
+	return 0
+}
+
+func (x *RetainedKey) GetKeyType() uint64 {
+	if x != nil {
+		return x.KeyType
+	}
+	return 0
+}
+
+func (x *RetainedKey) GetCheckValue() []byte {
+	if x != nil {
+		return x.CheckValue
+	}
+	return nil
+}
+
+func (x *RetainedKey) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *RetainedKey) GetCredits() uint64 {
+	if x != nil {
+		return x.Credits
+	}
+	return 0
+}
+
+func (x *RetainedKey) GetUnlimited() bool {
+	if x != nil {
+		return x.Unlimited
+	}
+	return false
+}
+
+func (x *RetainedKey) GetMade() int64 {
+	if x != nil {
+		return x.Made
+	}
+	return 0
+}
+
+type RemoveRetainedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveRetainedRequest) Reset() {
+	*x = RemoveRetainedRequest{}
+	mi := &file_admin_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveRetainedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveRetainedRequest) ProtoMessage() {}
+
+func (x *RemoveRetainedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveRetainedRequest.ProtoReflect.Descriptor instead.
+func (*RemoveRetainedRequest) Descriptor() ([]byte, []int) {
+	return file_admin_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RemoveRetainedRequest) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+type RemoveRetainedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveRetainedResponse) Reset() {
+	*x = RemoveRetainedResponse{}
+	mi := &file_admin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveRetainedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveRetainedResponse) ProtoMessage() {}
+
+func (x *RemoveRetainedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveRetainedResponse.ProtoReflect.Descriptor instead.
+func (*RemoveRetainedResponse) Descriptor() ([]byte, []int) {
+	return file_admin_proto_rawDescGZIP(), []int{13}
+}
+
 var File_admin_proto protoreflect.FileDescriptor
 
 const file_admin_proto_rawDesc = "" +
@@ -663,12 +947,32 @@ const file_admin_proto_rawDesc = "" +
 	"\x04unit\x18\x01 \x01(\tR\x04unit\x12\x18\n" +
 	"\adrained\x18\x02 \x01(\bR\adrained\"'\n" +
 	"\x11DrainUnitResponse\x12\x12\n" +
-	"\x04load\x18\x01 \x01(\x04R\x04load2\xe8\x02\n" +
+	"\x04load\x18\x01 \x01(\x04R\x04load\"+\n" +
+	"\x13ListRetainedRequest\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\x04R\x05after\"Z\n" +
+	"\x14ListRetainedResponse\x12.\n" +
+	"\x04keys\x18\x01 \x03(\v2\x1a.grep11.ext.v1.RetainedKeyR\x04keys\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\x04R\x04next\"\xd3\x01\n" +
+	"\vRetainedKey\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
+	"\x05class\x18\x02 \x01(\x04R\x05class\x12\x19\n" +
+	"\bkey_type\x18\x03 \x01(\x04R\akeyType\x12\x1f\n" +
+	"\vcheck_value\x18\x04 \x01(\fR\n" +
+	"checkValue\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x18\n" +
+	"\acredits\x18\x06 \x01(\x04R\acredits\x12\x1c\n" +
+	"\tunlimited\x18\a \x01(\bR\tunlimited\x12\x12\n" +
+	"\x04made\x18\b \x01(\x03R\x04made\"'\n" +
+	"\x15RemoveRetainedRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\"\x18\n" +
+	"\x16RemoveRetainedResponse2\xa0\x04\n" +
 	"\x05Admin\x12`\n" +
 	"\x0fListCryptoUnits\x12%.grep11.ext.v1.ListCryptoUnitsRequest\x1a&.grep11.ext.v1.ListCryptoUnitsResponse\x12W\n" +
 	"\fExecuteAdmin\x12\".grep11.ext.v1.ExecuteAdminRequest\x1a#.grep11.ext.v1.ExecuteAdminResponse\x12T\n" +
 	"\vRewrapStore\x12!.grep11.ext.v1.RewrapStoreRequest\x1a\".grep11.ext.v1.RewrapStoreResponse\x12N\n" +
-	"\tDrainUnit\x12\x1f.grep11.ext.v1.DrainUnitRequest\x1a .grep11.ext.v1.DrainUnitResponseB\x1bZ\x19grep11/grep11client/extpbb\x06proto3"
+	"\tDrainUnit\x12\x1f.grep11.ext.v1.DrainUnitRequest\x1a .grep11.ext.v1.DrainUnitResponse\x12W\n" +
+	"\fListRetained\x12\".grep11.ext.v1.ListRetainedRequest\x1a#.grep11.ext.v1.ListRetainedResponse\x12]\n" +
+	"\x0eRemoveRetained\x12$.grep11.ext.v1.RemoveRetainedRequest\x1a%.grep11.ext.v1.RemoveRetainedResponseB\x1bZ\x19grep11/grep11client/extpbb\x06proto3"
 
 var (
 	file_admin_proto_rawDescOnce sync.Once
@@ -682,7 +986,7 @@ func file_admin_proto_rawDescGZIP() []byte {
 	return file_admin_proto_rawDescData
 }
 
-var file_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_admin_proto_goTypes = []any{
 	(*ListCryptoUnitsRequest)(nil),  // 0: grep11.ext.v1.ListCryptoUnitsRequest
 	(*ListCryptoUnitsResponse)(nil), // 1: grep11.ext.v1.ListCryptoUnitsResponse
@@ -693,22 +997,32 @@ var file_admin_proto_goTypes = []any{
 	(*RewrapStoreResponse)(nil),     // 6: grep11.ext.v1.RewrapStoreResponse
 	(*DrainUnitRequest)(nil),        // 7: grep11.ext.v1.DrainUnitRequest
 	(*DrainUnitResponse)(nil),       // 8: grep11.ext.v1.DrainUnitResponse
+	(*ListRetainedRequest)(nil),     // 9: grep11.ext.v1.ListRetainedRequest
+	(*ListRetainedResponse)(nil),    // 10: grep11.ext.v1.ListRetainedResponse
+	(*RetainedKey)(nil),             // 11: grep11.ext.v1.RetainedKey
+	(*RemoveRetainedRequest)(nil),   // 12: grep11.ext.v1.RemoveRetainedRequest
+	(*RemoveRetainedResponse)(nil),  // 13: grep11.ext.v1.RemoveRetainedResponse
 }
 var file_admin_proto_depIdxs = []int32{
-	2, // 0: grep11.ext.v1.ListCryptoUnitsResponse.units:type_name -> grep11.ext.v1.CryptoUnit
-	0, // 1: grep11.ext.v1.Admin.ListCryptoUnits:input_type -> grep11.ext.v1.ListCryptoUnitsRequest
-	3, // 2: grep11.ext.v1.Admin.ExecuteAdmin:input_type -> grep11.ext.v1.ExecuteAdminRequest
-	5, // 3: grep11.ext.v1.Admin.RewrapStore:input_type -> grep11.ext.v1.RewrapStoreRequest
-	7, // 4: grep11.ext.v1.Admin.DrainUnit:input_type -> grep11.ext.v1.DrainUnitRequest
-	1, // 5: grep11.ext.v1.Admin.ListCryptoUnits:output_type -> grep11.ext.v1.ListCryptoUnitsResponse
-	4, // 6: grep11.ext.v1.Admin.ExecuteAdmin:output_type -> grep11.ext.v1.ExecuteAdminResponse
-	6, // 7: grep11.ext.v1.Admin.RewrapStore:output_type -> grep11.ext.v1.RewrapStoreResponse
-	8, // 8: grep11.ext.v1.Admin.DrainUnit:output_type -> grep11.ext.v1.DrainUnitResponse
-	5, // [5:9] is the sub-list for method output_type
-	1, // [1:5] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2,  // 0: grep11.ext.v1.ListCryptoUnitsResponse.units:type_name -> grep11.ext.v1.CryptoUnit
+	11, // 1: grep11.ext.v1.ListRetainedResponse.keys:type_name -> grep11.ext.v1.RetainedKey
+	0,  // 2: grep11.ext.v1.Admin.ListCryptoUnits:input_type -> grep11.ext.v1.ListCryptoUnitsRequest
+	3,  // 3: grep11.ext.v1.Admin.ExecuteAdmin:input_type -> grep11.ext.v1.ExecuteAdminRequest
+	5,  // 4: grep11.ext.v1.Admin.RewrapStore:input_type -> grep11.ext.v1.RewrapStoreRequest
+	7,  // 5: grep11.ext.v1.Admin.DrainUnit:input_type -> grep11.ext.v1.DrainUnitRequest
+	9,  // 6: grep11.ext.v1.Admin.ListRetained:input_type -> grep11.ext.v1.ListRetainedRequest
+	12, // 7: grep11.ext.v1.Admin.RemoveRetained:input_type -> grep11.ext.v1.RemoveRetainedRequest
+	1,  // 8: grep11.ext.v1.Admin.ListCryptoUnits:output_type -> grep11.ext.v1.ListCryptoUnitsResponse
+	4,  // 9: grep11.ext.v1.Admin.ExecuteAdmin:output_type -> grep11.ext.v1.ExecuteAdminResponse
+	6,  // 10: grep11.ext.v1.Admin.RewrapStore:output_type -> grep11.ext.v1.RewrapStoreResponse
+	8,  // 11: grep11.ext.v1.Admin.DrainUnit:output_type -> grep11.ext.v1.DrainUnitResponse
+	10, // 12: grep11.ext.v1.Admin.ListRetained:output_type -> grep11.ext.v1.ListRetainedResponse
+	13, // 13: grep11.ext.v1.Admin.RemoveRetained:output_type -> grep11.ext.v1.RemoveRetainedResponse
+	8,  // [8:14] is the sub-list for method output_type
+	2,  // [2:8] is the sub-list for method input_type
+	2,  // [2:2] is the sub-list for extension type_name
+	2,  // [2:2] is the sub-list for extension extendee
+	0,  // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_admin_proto_init() }
@@ -722,7 +1036,7 @@ func file_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_proto_rawDesc), len(file_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

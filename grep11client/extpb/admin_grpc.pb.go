@@ -28,6 +28,8 @@ const (
 	Admin_ExecuteAdmin_FullMethodName    = "/grep11.ext.v1.Admin/ExecuteAdmin"
 	Admin_RewrapStore_FullMethodName     = "/grep11.ext.v1.Admin/RewrapStore"
 	Admin_DrainUnit_FullMethodName       = "/grep11.ext.v1.Admin/DrainUnit"
+	Admin_ListRetained_FullMethodName    = "/grep11.ext.v1.Admin/ListRetained"
+	Admin_RemoveRetained_FullMethodName  = "/grep11.ext.v1.Admin/RemoveRetained"
 )
 
 // AdminClient is the client API for Admin service.
@@ -42,6 +44,10 @@ type AdminClient interface {
 	RewrapStore(ctx context.Context, in *RewrapStoreRequest, opts ...grpc.CallOption) (*RewrapStoreResponse, error)
 	// DrainUnit takes a crypto unit out of this server's service, or back in
 	DrainUnit(ctx context.Context, in *DrainUnitRequest, opts ...grpc.CallOption) (*DrainUnitResponse, error)
+	// ListRetained a page of the keys that CKM_IBM_RETAINKEY moved into the service
+	ListRetained(ctx context.Context, in *ListRetainedRequest, opts ...grpc.CallOption) (*ListRetainedResponse, error)
+	// RemoveRetained ends a retained key: its handle is none any more
+	RemoveRetained(ctx context.Context, in *RemoveRetainedRequest, opts ...grpc.CallOption) (*RemoveRetainedResponse, error)
 }
 
 type adminClient struct {
@@ -92,6 +98,26 @@ func (c *adminClient) DrainUnit(ctx context.Context, in *DrainUnitRequest, opts 
 	return out, nil
 }
 
+func (c *adminClient) ListRetained(ctx context.Context, in *ListRetainedRequest, opts ...grpc.CallOption) (*ListRetainedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRetainedResponse)
+	err := c.cc.Invoke(ctx, Admin_ListRetained_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) RemoveRetained(ctx context.Context, in *RemoveRetainedRequest, opts ...grpc.CallOption) (*RemoveRetainedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveRetainedResponse)
+	err := c.cc.Invoke(ctx, Admin_RemoveRetained_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -104,6 +130,10 @@ type AdminServer interface {
 	RewrapStore(context.Context, *RewrapStoreRequest) (*RewrapStoreResponse, error)
 	// DrainUnit takes a crypto unit out of this server's service, or back in
 	DrainUnit(context.Context, *DrainUnitRequest) (*DrainUnitResponse, error)
+	// ListRetained a page of the keys that CKM_IBM_RETAINKEY moved into the service
+	ListRetained(context.Context, *ListRetainedRequest) (*ListRetainedResponse, error)
+	// RemoveRetained ends a retained key: its handle is none any more
+	RemoveRetained(context.Context, *RemoveRetainedRequest) (*RemoveRetainedResponse, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -125,6 +155,12 @@ func (UnimplementedAdminServer) RewrapStore(context.Context, *RewrapStoreRequest
 }
 func (UnimplementedAdminServer) DrainUnit(context.Context, *DrainUnitRequest) (*DrainUnitResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DrainUnit not implemented")
+}
+func (UnimplementedAdminServer) ListRetained(context.Context, *ListRetainedRequest) (*ListRetainedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRetained not implemented")
+}
+func (UnimplementedAdminServer) RemoveRetained(context.Context, *RemoveRetainedRequest) (*RemoveRetainedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveRetained not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -219,6 +255,42 @@ func _Admin_DrainUnit_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_ListRetained_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRetainedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListRetained(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListRetained_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListRetained(ctx, req.(*ListRetainedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_RemoveRetained_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveRetainedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).RemoveRetained(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_RemoveRetained_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).RemoveRetained(ctx, req.(*RemoveRetainedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -241,6 +313,14 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DrainUnit",
 			Handler:    _Admin_DrainUnit_Handler,
+		},
+		{
+			MethodName: "ListRetained",
+			Handler:    _Admin_ListRetained_Handler,
+		},
+		{
+			MethodName: "RemoveRetained",
+			Handler:    _Admin_RemoveRetained_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

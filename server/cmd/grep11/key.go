@@ -18,12 +18,13 @@ func keyCommand() *cobra.Command {
 	var f clientFlags
 	c := &cobra.Command{
 		Use:     "key",
-		Short:   "List the objects of a token; back up, restore and move key stores",
+		Short:   "List objects and retained keys; back up, restore and move key stores",
 		Example: "  grep11 key list --token web --pin-file user.pin\n  grep11 key export --passphrase-file backup.pass /backup/keys",
 	}
-	list := keyList(&f)
+	list, retained := keyList(&f), keyRetained(&f)
 	f.add(list)
-	c.AddCommand(list, keyExport(), keyImport())
+	f.add(retained)
+	c.AddCommand(list, retained, keyExport(), keyImport())
 	return c
 }
 
