@@ -135,13 +135,16 @@ func (m *Module) WrapKey(ctx context.Context, h ck.SessionHandle, mechanism mech
 		if err != nil {
 			return err
 		}
+		if row.Param == mech.ParamRetain {
+			return s.retain(ctx, mechanism, key, out)
+		}
 		wrapping, err := s.key(ctx, kek, use{row, publics | secrets, ck.CKA_WRAP})
 		if err != nil {
 			return renamed(err, wrappingKeyErrors)
 		}
-		wanted, err := s.object(ctx, key, true)
-		if err != nil || !wanted.isKey() {
-			return fmt.Errorf("key handle %#x: %w", uint64(key), ck.CKR_KEY_HANDLE_INVALID)
+		wanted, err := s.wanted(ctx, key)
+		if err != nil {
+			return err
 		}
 		if err := mayWrap(wrapping, wanted); err != nil {
 			return err
@@ -158,6 +161,39 @@ func (m *Module) WrapKey(ctx context.Context, h ck.SessionHandle, mechanism mech
 		}
 		return out.Write(wrapped)
 	})
+}
+
+// wanted is the key that is to be wrapped.
+func (s *session) wanted(ctx context.Context, key ck.ObjectHandle) (*object, error) {
+	o, err := s.object(ctx, key, true)
+	if err != nil || !o.isKey() {
+		return nil, fmt.Errorf("key handle %#x: %w", uint64(key), ck.CKR_KEY_HANDLE_INVALID)
+	}
+	return o, nil
+}
+
+// retain is C_WrapKey with CKM_IBM_RETAINKEY: there is no wrapping key, and the
+// key, extractable or not, stays in the service. The result is for GREP11
+// requests. Its length is known, so that asking for it retains nothing.
+func (s *session) retain(ctx context.Context, m mech.Mechanism, key ck.ObjectHandle, out *Output) error {
+	wanted, err := s.wanted(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err := s.parameter(ctx, m, ck.CKF_WRAP); err != nil {
+		return err
+	}
+	if ready, err := out.Reserve(mech.LenRetained); !ready {
+		return err
+	}
+	handle, err := s.slot.token().WrapKey(ctx, m, wanted.Key, grep11client.Key{}, grep11client.Key{})
+	if err == nil && len(handle) != mech.LenRetained {
+		err = fmt.Errorf("the handle of a retained key has %d bytes: %w", len(handle), ck.CKR_DEVICE_ERROR)
+	}
+	if err != nil {
+		return err
+	}
+	return out.Write(handle)
 }
 
 // mayWrap tells whether a key may leave under another, PKCS#11 v3.2 §5.18.3.

@@ -2,14 +2,20 @@ package pkcs11_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdh"
 	"crypto/rand"
 	"fmt"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"testing"
 
+	"grep11/grep11client"
 	"grep11/pkcs11"
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
+	"grep11/server/unit"
 )
 
 func TestWrapAndUnwrap(t *testing.T) {
@@ -249,4 +255,75 @@ func TestAuthenticatedWrap(t *testing.T) {
 	wants(t, "data twice", err, ck.CKR_MECHANISM_PARAM_INVALID)
 	_, err = u.m.UnwrapKeyAuthenticated(ctx, u.h, mechanism(ck.CKM_AES_KEY_WRAP), kek, wrapped, template, []byte("who"))
 	wants(t, "a mechanism without", err, ck.CKR_MECHANISM_INVALID)
+}
+
+// counted counts the keys that a unit wraps.
+type counted struct {
+	unit.Unit
+	wraps *atomic.Int64
+}
+
+func (c counted) WrapKey(ctx context.Context, m mech.Mechanism, key, kek, mac unit.Blob) ([]byte, error) {
+	c.wraps.Add(1)
+	return c.Unit.WrapKey(ctx, m, key, kek, mac)
+}
+
+// A key that may not leave is retained without another key. Asking for the
+// length retains nothing.
+func TestRetainKey(t *testing.T) {
+	var wraps atomic.Int64
+	s := newStackOf(t, func(u unit.Unit) unit.Unit { return counted{u, &wraps} })
+	u := login(t, s.module(""))
+	m := mechanism(ck.CKM_IBM_RETAINKEY, &mech.Retain{Credits: 1})
+	pub, priv := u.ec()
+	retain := func(m mech.Mechanism, key ck.ObjectHandle, room []byte) (n uint64, err error) {
+		n = uint64(len(room))
+		return n, u.m.WrapKey(t.Context(), u.h, m, 0, key, pkcs11.NewOutput(room, &n))
+	}
+	handle := make([]byte, mech.LenRetained)
+	for _, c := range []struct {
+		name string
+		m    mech.Mechanism
+		key  ck.ObjectHandle
+		room []byte
+		want error
+	}{
+		{"the length", m, priv, nil, nil},
+		{"into a buffer that is too small", m, priv, handle[:63], ck.CKR_BUFFER_TOO_SMALL},
+		{"no key", m, 0, handle, ck.CKR_KEY_HANDLE_INVALID},
+		{"without a parameter", mechanism(m.Type), priv, handle, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"with too many credits", mechanism(m.Type, &mech.Retain{Credits: 1 << 32}), priv, handle, ck.CKR_MECHANISM_PARAM_INVALID},
+	} {
+		n, err := retain(c.m, c.key, c.room)
+		wants(t, c.name, err, c.want)
+		if c.key == priv && c.m == m && n != mech.LenRetained {
+			t.Errorf("%s: %d bytes", c.name, n)
+		}
+	}
+	if n := wraps.Load(); n != 0 {
+		t.Errorf("%d keys were retained by the way", n)
+	}
+	_, err := retain(m, pub, handle)
+	wants(t, "a public key", err, ck.CKR_KEY_NOT_WRAPPABLE)
+	n, err := retain(m, priv, handle)
+	if wants(t, "a private key", err, nil); n != mech.LenRetained || wraps.Load() != 2 {
+		t.Errorf("%d bytes, %d keys", n, wraps.Load())
+	}
+	list, err := u.m.GetMechanismList(t.Context(), 0)
+	if wants(t, "mechanisms", err, nil); !slices.Contains(list, m.Type) {
+		t.Error("the mechanism is not listed")
+	}
+	c, err := grep11client.New(grep11client.Config{Endpoints: []grep11client.Endpoint{{Address: "unix:" + filepath.Join(s.dir, "s")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	sign := func() ([]byte, error) {
+		return c.Token(nil).Single(t.Context(), mech.OpSign, mechanism(ck.CKM_ECDSA_SHA256), grep11client.Key{Blob: handle}, []byte("x"), nil, false)
+	}
+	sig, err := sign()
+	wants(t, "GREP11 signs with the handle", err, nil)
+	wants(t, "the library verifies", u.verify(mechanism(ck.CKM_ECDSA_SHA256), pub, []byte("x"), sig, 0), nil)
+	_, err = sign()
+	wants(t, "a second signature", err, ck.CKR_KEY_EXHAUSTED)
 }
