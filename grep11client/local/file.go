@@ -70,15 +70,15 @@ func (l *log) refresh(replaced func(), apply func(*extpb.StoreRecord)) error {
 	}
 	if l.file == nil {
 		replaced()
-		if err := l.open(os.O_RDWR); err != nil {
+		if err := l.open(); err != nil {
 			return err
 		}
 	}
 	return l.replay(apply)
 }
 
-func (l *log) open(flags int) error {
-	f, err := os.OpenFile(l.path, flags|syscall.O_CLOEXEC, 0o600)
+func (l *log) open() error {
+	f, err := os.OpenFile(l.path, os.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return fault("open", err)
 	}
@@ -149,43 +149,58 @@ func appendRecord(to []byte, record *extpb.StoreRecord) ([]byte, error) {
 	return append(to, body...), nil
 }
 
-// exclusively runs f while no other process writes. The lock is on a file of
-// its own, for the store's may be replaced.
+// exclusively runs f while no other process writes. The lock is on the store
+// itself, so that who may write it may lock it, and counts only while the store
+// has not been replaced.
 func (l *log) exclusively(f func() error) error {
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
 		return fault("make the folder", err)
 	}
-	lock, err := os.OpenFile(l.path+".lock", os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
-	if err != nil {
-		return fault("lock", err)
-	}
-	defer lock.Close()
-	l.share(lock)
-	for waited := time.Duration(0); ; waited += lockPause {
-		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			break
+	for giveUp := time.Now().Add(lockPatience); ; time.Sleep(lockPause) {
+		store, err := os.OpenFile(l.path, os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+		if err != nil {
+			return fault("open", err)
 		}
-		if waited > lockPatience || !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return fault("lock", err)
+		switch err := lock(store); {
+		case err == nil && l.isAt(store):
+			defer l.unlock(store)
+			return f()
+		case err != nil && !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(giveUp):
+			_ = store.Close()
+			return fault("lock", errors.Join(err, errStays))
 		}
-		time.Sleep(lockPause)
+		_ = store.Close()
 	}
-	return f()
+}
+
+var errStays = errors.New("another process writes, and does not end")
+
+func lock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+
+func (l *log) isAt(f *os.File) bool {
+	now, err := os.Stat(l.path)
+	had, failed := f.Stat()
+	return err == nil && failed == nil && os.SameFile(had, now)
+}
+
+// unlock says so: closing would not do while a forked child has the file, too.
+// A store that replaced this one was locked before it was there.
+func (l *log) unlock(store *os.File) {
+	for _, f := range []*os.File{store, l.file} {
+		if f != nil {
+			_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		}
+	}
+	_ = store.Close()
 }
 
 // add writes a record behind the last whole one. Caller holds the lock and has
 // refreshed. When it returns without error the record stays, whatever happens.
 func (l *log) add(record *extpb.StoreRecord) error {
-	if l.file == nil {
-		if err := l.open(os.O_RDWR | os.O_CREATE); err != nil {
-			return err
-		}
-		defer syncFolder(l.path)
-	}
 	var data []byte
 	if l.read == 0 {
 		data = []byte(magic)
+		defer syncFolder(l.path)
 	}
 	data, err := appendRecord(data, record)
 	if err != nil {
@@ -221,6 +236,9 @@ func (l *log) replace(record *extpb.StoreRecord) error {
 		err = f.Sync()
 	}
 	if err == nil {
+		err = lock(f)
+	}
+	if err == nil {
 		err = os.Rename(fresh, l.path)
 	}
 	if err != nil {
@@ -233,9 +251,8 @@ func (l *log) replace(record *extpb.StoreRecord) error {
 	return nil
 }
 
-// share gives a file beside the store the store's owner, group and mode: whom an
-// administrator lets use the one needs the other, too. Who may not change that
-// leaves it to the next that may.
+// share gives a file that is to replace the store the store's owner, group and
+// mode: an administrator has let somebody use it.
 func (l *log) share(beside *os.File) {
 	store, err := os.Stat(l.path)
 	if err != nil {

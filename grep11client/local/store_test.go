@@ -6,9 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"grep11/grep11client/extpb"
 	"grep11/grep11client/wire"
@@ -163,7 +168,7 @@ func TestOutdatedRecordsGo(t *testing.T) {
 }
 
 // TestWhoMayUseTheStoreMayUseAll: an administrator who lets a group use the store
-// knows of no other file. The lock is there before, a store written anew after.
+// knows of no other file, and a store written anew stays the group's.
 func TestWhoMayUseTheStoreMayUseAll(t *testing.T) {
 	u := newUser(t, filepath.Join(t.TempDir(), "keys"))
 	must(t, os.Chmod(u.s.log.path, 0o660))
@@ -173,18 +178,68 @@ func TestWhoMayUseTheStoreMayUseAll(t *testing.T) {
 	want, err := os.Stat(u.s.log.path)
 	must(t, err)
 	u.login(ck.CKU_USER, "12345678")
-	same := func(path string) {
-		t.Helper()
-		got, err := os.Stat(path)
-		must(t, err)
-		a, b := got.Sys().(*syscall.Stat_t), want.Sys().(*syscall.Stat_t)
-		if got.Mode() != want.Mode() || a.Uid != b.Uid || a.Gid != b.Gid {
-			t.Errorf("%s: %v of %d:%d, the store is %v of %d:%d", path, got.Mode(), a.Uid, a.Gid, want.Mode(), b.Uid, b.Gid)
-		}
-	}
-	same(u.s.log.path + ".lock")
 	must(t, u.s.log.exclusively(func() error { return u.s.log.replace(&extpb.StoreRecord{}) }))
-	same(u.s.log.path)
+	got, err := os.Stat(u.s.log.path)
+	must(t, err)
+	a, b := got.Sys().(*syscall.Stat_t), want.Sys().(*syscall.Stat_t)
+	if got.Mode() != want.Mode() || a.Uid != b.Uid || a.Gid != b.Gid {
+		t.Errorf("%v of %d:%d, it was %v of %d:%d", got.Mode(), a.Uid, a.Gid, want.Mode(), b.Uid, b.Gid)
+	}
+	files, err := os.ReadDir(filepath.Dir(u.s.log.path))
+	must(t, err)
+	if len(files) != 1 {
+		t.Errorf("files beside the store: %v", files)
+	}
+}
+
+// TestAForkedChildHoldsNoLock: it has the files that its parent had while it wrote.
+func TestAForkedChildHoldsNoLock(t *testing.T) {
+	u := newUser(t, filepath.Join(t.TempDir(), "keys"))
+	must(t, u.s.log.exclusively(func() error {
+		open, err := os.ReadDir("/proc/self/fd")
+		for _, f := range open {
+			if to, _ := os.Readlink("/proc/self/fd/" + f.Name()); strings.HasPrefix(to, u.s.log.path) {
+				fd, _ := strconv.Atoi(f.Name())
+				child, err := syscall.Dup(fd)
+				must(t, err)
+				t.Cleanup(func() { _ = syscall.Close(child) })
+			}
+		}
+		return err
+	}))
+	begun := time.Now()
+	must(t, u.s.log.exclusively(func() error { return nil }))
+	if waited := time.Since(begun); waited > lockPatience/2 {
+		t.Errorf("waited for %v", waited)
+	}
+}
+
+// TestAWriterWaitsForTheStoreThatIs: and not for the one it replaced.
+func TestAWriterWaitsForTheStoreThatIs(t *testing.T) {
+	u := newUser(t, filepath.Join(t.TempDir(), "keys"))
+	other := &log{path: u.s.log.path}
+	var inside atomic.Int32
+	var writers sync.WaitGroup
+	for _, l := range []*log{&u.s.log, other} {
+		writers.Go(func() {
+			for range 200 {
+				err := l.exclusively(func() error {
+					if inside.Add(1) != 1 {
+						t.Error("two writers at once")
+					}
+					err := l.replace(&extpb.StoreRecord{})
+					runtime.Gosched()
+					inside.Add(-1)
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	other.close()
 }
 
 func TestWrongPINsLock(t *testing.T) {
