@@ -95,7 +95,8 @@ func (t *Token) importPublic(ctx context.Context, kt ck.KeyType, tmpl ck.Templat
 	if err != nil {
 		return Object{}, err
 	}
-	rest := tmpl.Without(ck.CKA_KEY_TYPE, ck.CKA_MODULUS, ck.CKA_MODULUS_BITS, ck.CKA_PUBLIC_EXPONENT, ck.CKA_EC_PARAMS, ck.CKA_EC_POINT, ck.CKA_VALUE)
+	rest := tmpl.Without(ck.CKA_KEY_TYPE, ck.CKA_MODULUS, ck.CKA_MODULUS_BITS, ck.CKA_PUBLIC_EXPONENT, ck.CKA_EC_PARAMS, ck.CKA_EC_POINT,
+		ck.CKA_PRIME, ck.CKA_SUBPRIME, ck.CKA_BASE, ck.CKA_VALUE)
 	o, err := t.UnwrapKey(ctx, mech.Mechanism{Type: ck.CKM_IBM_TRANSPORTKEY}, spki, Key{}, Key{}, rest)
 	return withGiven(o, tmpl), err
 }

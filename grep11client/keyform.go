@@ -58,6 +58,8 @@ func pkcs8(kt ck.KeyType, t ck.Template) (ck.Secret, error) {
 		return ecPKCS8(t)
 	case ck.CKK_EC_EDWARDS, ck.CKK_EC_MONTGOMERY:
 		return edwardsPKCS8(t)
+	case ck.CKK_DSA, ck.CKK_DH:
+		return fieldPKCS8(kt, t)
 	case ck.CKK_ML_KEM, ck.CKK_ML_DSA, ck.CKK_SLH_DSA, ck.CKK_IBM_PQC_KYBER, ck.CKK_IBM_PQC_DILITHIUM:
 		return pqcPKCS8(kt, t)
 	}
@@ -74,6 +76,8 @@ func spki(kt ck.KeyType, t ck.Template) ([]byte, error) {
 		return publicInfo(rsaAlgorithm(), mustMarshal(struct{ N, E *big.Int }{n, e})), nil
 	case ck.CKK_EC, ck.CKK_EC_EDWARDS, ck.CKK_EC_MONTGOMERY:
 		return ecSPKI(kt, t)
+	case ck.CKK_DSA, ck.CKK_DH:
+		return fieldSPKI(kt, t)
 	case ck.CKK_ML_KEM, ck.CKK_ML_DSA, ck.CKK_SLH_DSA, ck.CKK_IBM_PQC_KYBER, ck.CKK_IBM_PQC_DILITHIUM:
 		return pqcSPKI(kt, t)
 	}

@@ -3,6 +3,7 @@ package grep11client_test
 import (
 	"bytes"
 	"context"
+	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -311,6 +312,10 @@ func testImportedKeys(t *testing.T, another func() *grep11client.Client) {
 	ecdhKey, _ := ecKey.ECDH()
 	rsaKey, _ := rsa.GenerateKey(rand.Reader, 2048)
 	edPub, edPriv, _ := ed25519.GenerateKey(rand.Reader)
+	dsaKey := dsa.PrivateKey{}
+	must(t, dsa.GenerateParameters(&dsaKey.Parameters, rand.Reader, dsa.L1024N160))
+	must(t, dsa.GenerateKey(&dsaKey, rand.Reader))
+	dsaParts := ck.Template{ck.Bytes(ck.CKA_PRIME, dsaKey.P.Bytes()), ck.Bytes(ck.CKA_SUBPRIME, dsaKey.Q.Bytes()), ck.Bytes(ck.CKA_BASE, dsaKey.G.Bytes())}
 	class := func(c ck.ObjectClass, k ck.KeyType) ck.Template {
 		return ck.Template{ck.Ulong(ck.CKA_CLASS, c), ck.Ulong(ck.CKA_KEY_TYPE, k)}
 	}
@@ -325,6 +330,8 @@ func testImportedKeys(t *testing.T, another func() *grep11client.Client) {
 			append(class(ck.CKO_PRIVATE_KEY, ck.CKK_EC), ck.Bytes(ck.CKA_EC_PARAMS, p256), ck.Bytes(ck.CKA_VALUE, ecdhKey.Bytes())), ck.CKM_ECDSA_SHA256},
 		"Ed25519": {append(class(ck.CKO_PUBLIC_KEY, ck.CKK_EC_EDWARDS), ck.Bytes(ck.CKA_EC_PARAMS, ed), ck.Bytes(ck.CKA_EC_POINT, edPub)),
 			append(class(ck.CKO_PRIVATE_KEY, ck.CKK_EC_EDWARDS), ck.Bytes(ck.CKA_EC_PARAMS, ed), ck.Bytes(ck.CKA_VALUE, edPriv.Seed())), ck.CKM_EDDSA},
+		"DSA": {append(append(class(ck.CKO_PUBLIC_KEY, ck.CKK_DSA), dsaParts...), ck.Bytes(ck.CKA_VALUE, dsaKey.Y.Bytes())),
+			append(append(class(ck.CKO_PRIVATE_KEY, ck.CKK_DSA), dsaParts...), ck.Bytes(ck.CKA_VALUE, dsaKey.X.Bytes())), ck.CKM_DSA_SHA1},
 	} {
 		for _, onToken := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {

@@ -76,6 +76,9 @@ const (
 
 // check refuses numbers that are no group's.
 func (g *group) check() error {
+	if g.prepared() {
+		return nil
+	}
 	one := big.NewInt(1)
 	p1 := new(big.Int).Sub(g.p, one)
 	if g.g.Cmp(one) <= 0 || g.g.Cmp(p1) >= 0 || !g.p.ProbablyPrime(20) {
@@ -88,6 +91,16 @@ func (g *group) check() error {
 		return badDomain("the generator's order is not the subprime")
 	}
 	return nil
+}
+
+// prepared tells whether the parameters are a set of domainPEM's.
+func (g *group) prepared() bool {
+	for _, known := range append(prepared["DSA PARAMETERS"], prepared["DH PARAMETERS"]...) {
+		if known.p.Cmp(g.p) == 0 && known.g.Cmp(g.g) == 0 && (known.q == nil) == (g.q == nil) && (g.q == nil || known.q.Cmp(g.q) == 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // marshal writes the parameters in the form that parseGroup reads.
@@ -126,11 +139,6 @@ func (r *request) readGroup(dsa bool) (g *group, err error) {
 	}
 	if err != nil {
 		return nil, err
-	}
-	for _, known := range append(prepared["DSA PARAMETERS"], prepared["DH PARAMETERS"]...) {
-		if known.p.Cmp(g.p) == 0 && known.g.Cmp(g.g) == 0 && (known.q == nil) == (g.q == nil) && (g.q == nil || known.q.Cmp(g.q) == 0) {
-			return g, nil
-		}
 	}
 	return g, g.check()
 }
