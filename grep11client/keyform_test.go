@@ -56,6 +56,8 @@ func TestRSAKeysAreCompleted(t *testing.T) {
 		"with exponents that do not match":     {full.Set(ck.Bytes(ck.CKA_PUBLIC_EXPONENT, []byte{3})), ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		"with a wrong exponent and no primes":  {full.Without(ck.CKA_PRIME_1).Set(ck.Bytes(ck.CKA_PUBLIC_EXPONENT, []byte{5})), ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		"with an even modulus and no primes":   {full.Without(ck.CKA_PRIME_1).Set(ck.Bytes(ck.CKA_MODULUS, []byte{1, 2, 4})), ck.CKR_ATTRIBUTE_VALUE_INVALID},
+		"with an exponent of another prime":    {full.Set(ck.Bytes(ck.CKA_EXPONENT_1, []byte{3})), ck.CKR_ATTRIBUTE_VALUE_INVALID},
+		"with a coefficient of other primes":   {full.Set(ck.Bytes(ck.CKA_COEFFICIENT, []byte{3})), ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		"with a modulus beyond all reason":     {full.Set(ck.Bytes(ck.CKA_MODULUS, make([]byte, 5000))), ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		"with exponents of one and no primes":  {full.Without(ck.CKA_PRIME_1).Set(ck.Bytes(ck.CKA_PUBLIC_EXPONENT, []byte{1})).Set(ck.Bytes(ck.CKA_PRIVATE_EXPONENT, []byte{1})), ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		"with leading zeros in each component": {zeroLed(full), ck.CKR_OK},

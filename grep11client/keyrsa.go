@@ -61,6 +61,9 @@ func rsaPKCS8(t ck.Template) (ck.Secret, error) {
 	if err := k.complete(); err != nil {
 		return nil, err
 	}
+	if err := k.checkExponents(t); err != nil {
+		return nil, err
+	}
 	return privateInfo(rsaAlgorithm(), mustMarshal(k)), nil
 }
 
@@ -86,6 +89,24 @@ func (k *rsaPrivateKey) complete() error {
 	k.DP, k.DQ = new(big.Int).Mod(k.D, p1), new(big.Int).Mod(k.D, q1)
 	if k.QInv = new(big.Int).ModInverse(k.Q, k.P); k.QInv == nil {
 		return wrong(ck.CKA_PRIME_2, "not prime to the other")
+	}
+	return nil
+}
+
+// checkExponents compares what the primes make with what the template says
+// beside them.
+func (k *rsaPrivateKey) checkExponents(t ck.Template) error {
+	if !t.Has(ck.CKA_PRIME_1) || !t.Has(ck.CKA_PRIME_2) {
+		return nil // the primes that were found may be the other way round
+	}
+	for at, want := range map[ck.AttributeType]*big.Int{ck.CKA_EXPONENT_1: k.DP, ck.CKA_EXPONENT_2: k.DQ, ck.CKA_COEFFICIENT: k.QInv} {
+		n, err := number(t, at)
+		if err != nil {
+			return err
+		}
+		if t.Has(at) && n.Cmp(want) != 0 {
+			return wrong(at, "does not match the primes")
+		}
 	}
 	return nil
 }

@@ -196,7 +196,11 @@ func sessionKey(tmpl ck.Template, key *grep11pb.KeyBlob, blob []byte, how local.
 		how.Public = blob
 	}
 	known, err := decodeKnown(key.GetAttributes())
-	return Object{Key: Key{Blob: blob}, Attributes: local.Complete(tmpl.Without(sensitive...).With(known), how)}, err
+	if err != nil {
+		return Object{}, err
+	}
+	settled, err := tmpl.Without(sensitive...).Settle(known)
+	return Object{Key: Key{Blob: blob}, Attributes: local.Complete(settled, how)}, err
 }
 
 // decodeKnown reads attributes that the service sends: what it cannot say

@@ -119,7 +119,11 @@ func (m making) check(j job) ([]ck.Template, error) {
 func (j job) dress(keys []unit.Key, wanted []ck.Template) ([]newObject, error) {
 	made := make([]newObject, len(keys))
 	for i, k := range keys {
-		made[i] = newObject{wanted[i].With(k.Attributes), k.Blob}
+		t, err := wanted[i].Settle(k.Attributes)
+		if err != nil {
+			return nil, err
+		}
+		made[i] = newObject{t, k.Blob}
 	}
 	if len(made) == 2 {
 		shareID(&made[0], &made[1])

@@ -28,7 +28,7 @@ func (k *made) object() (*extpb.Object, error) {
 	if len(k.blob) == 0 {
 		return nil, fmt.Errorf("the service gave no key blob: %w", ck.CKR_DEVICE_ERROR)
 	}
-	known, err := wire.DecodeTemplate(overlaid(k.template, k.key.GetAttributes()))
+	known, err := k.settled()
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +37,18 @@ func (k *made) object() (*extpb.Object, error) {
 	}
 	attributes, err := wire.EncodeTemplate(Complete(known, k.how))
 	return &extpb.Object{Blob: k.blob, Attributes: attributes}, err
+}
+
+func (k *made) settled() (ck.Template, error) {
+	asked, err := wire.DecodeTemplate(k.template)
+	if err != nil {
+		return nil, err
+	}
+	known, err := wire.DecodeTemplate(k.key.GetAttributes())
+	if err != nil {
+		return nil, err
+	}
+	return asked.Settle(known)
 }
 
 // makeKey lets the service make keys, and stores those whose templates say so.

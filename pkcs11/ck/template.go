@@ -1,6 +1,7 @@
 package ck
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
@@ -72,6 +73,20 @@ func (a Attribute) Ulongs() ([]uint64, error) {
 		out = append(out, binary.NativeEndian.Uint64(b))
 	}
 	return out, nil
+}
+
+// Equal tells whether type and value are the same; of templates the order does
+// not count.
+func (a Attribute) Equal(b Attribute) bool {
+	if a.Type != b.Type || !bytes.Equal(a.Value, b.Value) || len(a.Sub) != len(b.Sub) {
+		return false
+	}
+	for _, sub := range a.Sub {
+		if other, ok := b.Sub.Get(sub.Type); !ok || !sub.Equal(other) {
+			return false
+		}
+	}
+	return true
 }
 
 // LogValue shows an attribute's type and length, never its value.

@@ -285,12 +285,11 @@ func (r *request) cut(k *key) error {
 	if err != nil {
 		return err
 	}
-	if ok && secretLens[k.typ] == nil || ok && k.typ == ck.CKK_AES {
-		if n < uint64(len(k.value)) && n > 0 {
-			k.value = k.value[:n]
-		} else if n > uint64(len(k.value)) {
-			return fmt.Errorf("VALUE_LEN %d of an unwrapped key of %d bytes: %w", n, len(k.value), ck.CKR_TEMPLATE_INCONSISTENT)
+	if ok && n > 0 && (secretLens[k.typ] == nil || k.typ == ck.CKK_AES) {
+		if n > uint64(len(k.value)) || checkSecretLen(k.typ, n) != nil {
+			return fmt.Errorf("VALUE_LEN %d of an unwrapped %v key of %d bytes: %w", n, k.typ, len(k.value), ck.CKR_WRAPPED_KEY_LEN_RANGE)
 		}
+		k.value = k.value[:n]
 	}
 	if err := checkSecretLen(k.typ, uint64(len(k.value))); err != nil {
 		return fmt.Errorf("%v: %w", err, ck.CKR_WRAPPED_KEY_INVALID)
