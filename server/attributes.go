@@ -149,12 +149,14 @@ const (
 	changeFree
 	changeToFalse // never back
 	changeBySO    // by the security officer only
+	changeOfData  // of data objects only
 )
 
 var changes = map[ck.AttributeType]change{
 	ck.CKA_LABEL: changeFree, ck.CKA_ID: changeFree, ck.CKA_SUBJECT: changeFree,
 	ck.CKA_START_DATE: changeFree, ck.CKA_END_DATE: changeFree,
-	ck.CKA_ISSUER: changeFree, ck.CKA_SERIAL_NUMBER: changeFree,
+	ck.CKA_APPLICATION: changeFree, ck.CKA_OBJECT_ID: changeFree, ck.CKA_VALUE: changeOfData,
+	ck.CKA_ISSUER: changeFree, ck.CKA_SERIAL_NUMBER: changeFree, ck.CKA_AC_ISSUER: changeFree, ck.CKA_ATTR_TYPES: changeFree,
 	ck.CKA_DESTROYABLE: changeFree, ck.CKA_COPYABLE: changeToFalse, ck.CKA_TRUSTED: changeBySO,
 	ck.CKA_TOKEN: changeCopy, ck.CKA_PRIVATE: changeCopy, ck.CKA_MODIFIABLE: changeCopy,
 }
@@ -180,6 +182,14 @@ func sift(o ck.Template, isKey, copying bool, c access.Caller, token keystore.ID
 	return sealed, nil
 }
 
+// isTrusted tells whether an object is a certificate that does not change any
+// more, PKCS#11 v3.2 §4.7.2.
+func isTrusted(o ck.Template) bool {
+	class, err := classOf(o)
+	trusted, _ := o.Bool(ck.CKA_TRUSTED, false)
+	return err == nil && class == ck.CKO_CERTIFICATE && trusted
+}
+
 func mayChange(o ck.Template, copying, so bool, a ck.Attribute) bool {
 	on, _ := a.Bool() // of Booleans; their form was checked
 	was, _ := o.Bool(a.Type, true)
@@ -192,6 +202,9 @@ func mayChange(o ck.Template, copying, so bool, a ck.Attribute) bool {
 		return was || !on
 	case changeBySO:
 		return so || !on
+	case changeOfData:
+		class, err := classOf(o)
+		return err == nil && class == ck.CKO_DATA
 	}
 	return false
 }

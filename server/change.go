@@ -56,6 +56,9 @@ func (x *extension) setStored(ctx context.Context, j job, r *extpb.SetAttributes
 	if ok, err := o.Attributes.Bool(ck.CKA_MODIFIABLE, true); err != nil || !ok {
 		return errors.Join(err, fmt.Errorf("object %x is not modifiable: %w", r.Id, ck.CKR_ACTION_PROHIBITED))
 	}
+	if isTrusted(o.Attributes) {
+		return fmt.Errorf("object %x is a trusted certificate: %w", r.Id, ck.CKR_ACTION_PROHIBITED)
+	}
 	n, err := x.changed(ctx, j, newObject{o.Attributes, o.Blob}, false, wanted)
 	if err != nil {
 		return err

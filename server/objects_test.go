@@ -185,6 +185,11 @@ func TestSetAttributes(t *testing.T) {
 	wantRV(t, err, ck.CKR_OK)
 	plain, err := user.create(data(), nil)
 	wantRV(t, err, ck.CKR_OK)
+	certificate := ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_CERTIFICATE), ck.Ulong(ck.CKA_CERTIFICATE_TYPE, ck.CKC_X_509_ATTR_CERT)}
+	cert, err := user.create(certificate, nil)
+	wantRV(t, err, ck.CKR_OK)
+	trusted, err := g.as(ck.CKU_SO, testSOPIN).create(certificate.Set(isTrue(ck.CKA_TRUSTED)), nil)
+	wantRV(t, err, ck.CKR_OK)
 	for _, test := range []struct {
 		name string
 		g    *guest
@@ -211,6 +216,11 @@ func TestSetAttributes(t *testing.T) {
 		{"CKA_COPYABLE back to true", user, key, isTrue(ck.CKA_COPYABLE), ck.CKR_ATTRIBUTE_READ_ONLY},
 		{"the right to sign", user, key, isFalse(ck.CKA_SIGN), ck.CKR_OK},
 		{"a label of another kind", user, key, ck.Attribute{Type: ck.CKA_SIGN}, ck.CKR_ATTRIBUTE_VALUE_INVALID},
+		{"the value of data", user, plain, ck.Bytes(ck.CKA_VALUE, []byte("new")), ck.CKR_OK},
+		{"the application of data", user, plain, ck.Bytes(ck.CKA_APPLICATION, []byte("new")), ck.CKR_OK},
+		{"the value of a certificate", user, cert, ck.Bytes(ck.CKA_VALUE, []byte("new")), ck.CKR_ATTRIBUTE_READ_ONLY},
+		{"the types of an attribute certificate", user, cert, ck.Bytes(ck.CKA_ATTR_TYPES, []byte("new")), ck.CKR_OK},
+		{"a trusted certificate", user, trusted, ck.Bytes(ck.CKA_ID, []byte("new")), ck.CKR_ACTION_PROHIBITED},
 		{"an object that is not modifiable", user, fixed, label("x"), ck.CKR_ACTION_PROHIBITED},
 		{"an object that is not there", user, &extpb.Object{Id: newID()}, label("x"), ck.CKR_OBJECT_HANDLE_INVALID},
 	} {
