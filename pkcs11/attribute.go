@@ -3,6 +3,7 @@ package pkcs11
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"grep11/pkcs11/ck"
 )
@@ -110,17 +111,18 @@ var purposes = [...]struct {
 
 // checkTemplate holds a template against the rules; kind is the key or
 // certificate type. so: the caller is the security officer. The template comes
-// back without repetitions.
+// back without repetitions. Objects of other classes are the module's to show,
+// and keys of one-time passwords (CKO_OTP_KEY) have no mechanisms here.
 //
-// PKCS#11 v3.2 §4.1.1.
+// PKCS#11 v3.2 §4.1.1, and its classification of objects.
 func checkTemplate(p purpose, class ck.ObjectClass, kind uint64, t ck.Template, so bool) (ck.Template, error) {
-	if classOf[class] == 0 {
+	if classOf[class]&stored == 0 {
 		return nil, fmt.Errorf("%v cannot be made: %w", class, ck.CKR_ATTRIBUTE_VALUE_INVALID)
 	}
 	out := make(ck.Template, 0, len(t))
 	for _, a := range t {
 		if old, ok := out.Get(a.Type); ok {
-			if slices.Equal(old.Value, a.Value) {
+			if old.Equal(a) {
 				continue
 			}
 			return nil, fmt.Errorf("%v is there twice: %w", a.Type, ck.CKR_TEMPLATE_INCONSISTENT)
@@ -167,15 +169,26 @@ func checkForm(a ck.Attribute) (err error) {
 			if sub.Type.Kind() == ck.KindTemplates { // one level is enough for everybody
 				return fmt.Errorf("%v inside %v: %w", sub.Type, a.Type, ck.CKR_TEMPLATE_INCONSISTENT)
 			}
+			if len(rulesOf[sub.Type]) == 0 {
+				return fmt.Errorf("%v inside %v is no attribute: %w", sub.Type, a.Type, ck.CKR_ATTRIBUTE_TYPE_INVALID)
+			}
 			if err := checkForm(sub); err != nil {
 				return err
 			}
 		}
 	}
-	if err == nil && (a.Type == ck.CKA_START_DATE || a.Type == ck.CKA_END_DATE) && len(a.Value) != 0 && len(a.Value) != 8 {
-		return fmt.Errorf("%v of %d bytes is no date: %w", a.Type, len(a.Value), ck.CKR_ATTRIBUTE_VALUE_INVALID)
+	if a.Type == ck.CKA_START_DATE || a.Type == ck.CKA_END_DATE {
+		return checkDate(a)
 	}
 	return err
+}
+
+// checkDate takes a CK_DATE, or none.
+func checkDate(a ck.Attribute) error {
+	if _, err := time.Parse("20060102", string(a.Value)); err != nil && len(a.Value) != 0 {
+		return fmt.Errorf("%v: %v: %w", a.Type, err, ck.CKR_ATTRIBUTE_VALUE_INVALID)
+	}
+	return nil
 }
 
 func checkComplete(p purpose, class ck.ObjectClass, kind uint64, t ck.Template) error {
@@ -191,8 +204,7 @@ func checkComplete(p purpose, class ck.ObjectClass, kind uint64, t ck.Template) 
 	return nil
 }
 
-// checkChange tells whether an object's attribute may become a. A value that
-// stays what it is may be given, as C_CopyObject's templates often do.
+// checkChange tells whether an object's attribute may become a.
 //
 // PKCS#11 v3.2 §4.1.2 and §4.1.3.
 func checkChange(p purpose, o *object, a ck.Attribute) error {
@@ -201,14 +213,10 @@ func checkChange(p purpose, o *object, a ck.Attribute) error {
 	if p == forCopy {
 		may |= copyChanges
 	}
-	old, err := o.attribute(a.Type)
-	if err == nil && r.Is&(may|secret) == 0 && slices.Equal(old.Value, a.Value) && p == forCopy {
-		return nil
-	}
 	if r.Is&may == 0 {
 		return fmt.Errorf("%v of %v cannot change: %w", a.Type, o.class, ck.CKR_ATTRIBUTE_READ_ONLY)
 	}
-	was, _ := old.Bool()
+	was := o.is(a.Type)
 	is, _ := a.Bool()
 	if r.Is&staysTrue != 0 && was && !is || r.Is&staysFalse != 0 && !was && is {
 		return fmt.Errorf("%v cannot go back: %w", a.Type, ck.CKR_ATTRIBUTE_READ_ONLY)

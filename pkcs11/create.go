@@ -3,6 +3,7 @@ package pkcs11
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"grep11/grep11client"
 	"grep11/pkcs11/ck"
@@ -69,9 +70,6 @@ func (s *session) checked(p purpose, class ck.ObjectClass, kind uint64, t ck.Tem
 	t, err := checkTemplate(p, class, kind, t, user == loggedSO)
 	if err != nil {
 		return nil, err
-	}
-	if class == ck.CKO_PROFILE {
-		return nil, fmt.Errorf("profiles are not made: %w", ck.CKR_ATTRIBUTE_VALUE_INVALID)
 	}
 	onToken, err := t.Bool(ck.CKA_TOKEN, false)
 	if err != nil {
@@ -170,19 +168,24 @@ func (s *session) sent(o *object) grep11client.Object {
 	return out
 }
 
-// changes checks a template of changes to an object.
+// changes checks a template of changes to an object, and gives those that are
+// some: a copy's template often says what stays.
 func (s *session) changes(p purpose, o *object, t ck.Template) (ck.Template, error) {
 	user, _ := s.slot.who()
 	t, err := checkTemplate(p, o.class, o.kind, t, user == loggedSO)
 	if err != nil {
 		return nil, err
 	}
+	t = slices.DeleteFunc(normalAll(t), func(a ck.Attribute) bool { return p == forCopy && o.matches(ck.Template{a}) })
 	for _, a := range t {
 		if err := checkChange(p, o, a); err != nil {
 			return nil, err
 		}
 	}
-	return normalAll(t), nil
+	if trusted, _ := t.Bool(ck.CKA_TRUSTED, o.is(ck.CKA_TRUSTED)); p == forCopy && trusted && user != loggedSO {
+		return nil, fmt.Errorf("a copy of %v would be trusted: %w", o, ck.CKR_ATTRIBUTE_READ_ONLY)
+	}
+	return t, nil
 }
 
 // changesBlob tells whether a change reaches what a key's blob holds.

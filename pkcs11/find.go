@@ -96,7 +96,7 @@ func (s *session) page(ctx context.Context, f *search) error {
 // matches to judge.
 func queryOf(t ck.Template) ck.Template {
 	return slices.DeleteFunc(slices.Clone(t), func(a ck.Attribute) bool {
-		if a.Type == ck.CKA_TOKEN || computers[a.Type] != nil && a.Type != ck.CKA_UNIQUE_ID {
+		if a.Type == ck.CKA_TOKEN || computers[a.Type] != nil {
 			return true
 		}
 		return slices.ContainsFunc(rulesOf[a.Type], func(r *rule) bool {

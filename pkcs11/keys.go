@@ -269,10 +269,10 @@ func (s *session) made(from *object, own ck.AttributeType, t ck.Template, may cl
 	if err != nil {
 		return nil, err
 	}
-	t, class, err := s.template(forUnwrap, t)
-	if err == nil && classOf[class]&may == 0 {
-		return nil, fmt.Errorf("%v cannot come of a key: %w", class, ck.CKR_TEMPLATE_INCONSISTENT)
+	if class, ok, err := t.Ulong(ck.CKA_CLASS); err == nil && ok && classOf[ck.ObjectClass(class)]&may == 0 {
+		return nil, fmt.Errorf("%v cannot come of a key: %w", ck.ObjectClass(class), ck.CKR_TEMPLATE_INCONSISTENT)
 	}
+	t, _, err = s.template(forUnwrap, t)
 	return t, err
 }
 
@@ -280,7 +280,7 @@ func (s *session) made(from *object, own ck.AttributeType, t ck.Template, may cl
 func (from *object) fixes(own ck.AttributeType, t ck.Template) (ck.Template, error) {
 	if fixed, ok := from.Attributes.Get(own); ok {
 		for _, a := range fixed.Sub {
-			if said, ok := t.Get(a.Type); ok && string(said.Value) != string(a.Value) {
+			if said, ok := t.Get(a.Type); ok && !said.Equal(a) {
 				conflict := fmt.Errorf("%v of %v is fixed by %v", a.Type, from, own)
 				if own == ck.CKA_ENCAPSULATE_TEMPLATE {
 					return nil, fmt.Errorf("%w: %w", conflict, ck.CKR_KEY_HANDLE_INVALID)

@@ -1,10 +1,10 @@
 package pkcs11
 
 import (
-	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"math/big"
 	"sync"
 	"time"
 
@@ -75,8 +75,11 @@ func (o *object) readable() bool {
 // the rule's default. A secret one is CKR_ATTRIBUTE_SENSITIVE here, even when
 // the service would tell it; see secretValues.
 func (o *object) attribute(at ck.AttributeType) (ck.Attribute, error) {
-	if at == ck.CKA_TOKEN {
+	switch at { // what a copy's attributes may say otherwise
+	case ck.CKA_TOKEN:
 		return ck.Bool(at, o.onToken()), nil
+	case ck.CKA_UNIQUE_ID:
+		return ck.Bytes(at, o.uniqueID()), nil
 	}
 	r, _ := ruleFor(at, o.class, o.kind)
 	if r == nil {
@@ -104,14 +107,15 @@ var computers map[ck.AttributeType]func(*object) []byte
 
 func init() {
 	computers = map[ck.AttributeType]func(*object) []byte{
-		ck.CKA_UNIQUE_ID:       uniqueID,
 		ck.CKA_CHECK_VALUE:     checkValue,
 		ck.CKA_PUBLIC_KEY_INFO: publicKeyInfo,
-		ck.CKA_MODULUS_BITS:    modulusBits,
+		ck.CKA_MODULUS_BITS:    bitsOf(ck.CKA_MODULUS),
+		ck.CKA_PRIME_BITS:      bitsOf(ck.CKA_PRIME),
+		ck.CKA_SUBPRIME_BITS:   bitsOf(ck.CKA_SUBPRIME),
 	}
 }
 
-func uniqueID(o *object) []byte {
+func (o *object) uniqueID() []byte {
 	if len(o.ID) > 0 {
 		return []byte(hex.EncodeToString(o.ID))
 	}
@@ -137,16 +141,15 @@ func publicKeyInfo(o *object) []byte {
 	return empty
 }
 
-func modulusBits(o *object) []byte {
-	n := bytes.TrimLeft(o.Attributes.Bytes(ck.CKA_MODULUS), "\x00")
-	if len(n) == 0 {
-		return nil
+// bitsOf makes the length of a number.
+func bitsOf(number ck.AttributeType) func(*object) []byte {
+	return func(o *object) []byte {
+		n := new(big.Int).SetBytes(o.Attributes.Bytes(number)).BitLen()
+		if n == 0 {
+			return nil
+		}
+		return ulong(uint64(n))
 	}
-	lead := 0
-	for b := n[0]; b != 0; b >>= 1 {
-		lead++
-	}
-	return ulong(uint64(len(n)-1)*8 + uint64(lead))
 }
 
 // publicKey is the public key in a public or private key object, nil if there
@@ -165,7 +168,7 @@ func (o *object) publicKey() *public.Key {
 func (o *object) matches(t ck.Template) bool {
 	for _, want := range t {
 		have, err := o.attribute(want.Type)
-		if err != nil || !bytes.Equal(normal(have).Value, want.Value) {
+		if err != nil || !normal(have).Equal(want) {
 			return false
 		}
 	}

@@ -2,6 +2,7 @@ package pkcs11_test
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"grep11/pkcs11"
@@ -146,4 +147,15 @@ func TestTrustedCertificatesStay(t *testing.T) {
 	trusted, err := u.m.CreateObject(ctx, u.h, cert.Set(ck.Bool(ck.CKA_TRUSTED, true)))
 	wants(t, "a trusted certificate", err, nil)
 	wants(t, "it stays", u.m.SetAttributeValue(ctx, u.h, trusted, rename), ck.CKR_ACTION_PROHIBITED)
+	copied, err := u.m.CopyObject(ctx, u.h, trusted, nil)
+	wants(t, "its copy", err, nil)
+	if !u.flag(copied, ck.CKA_TRUSTED) {
+		t.Error("the copy is not trusted")
+	}
+	wants(t, "the security officer leaves", u.m.Logout(ctx, u.h), nil)
+	wants(t, "the user comes", u.m.Login(ctx, u.h, ck.CKU_USER, ck.Secret(userPIN)), nil)
+	for _, token := range []bool{true, false} {
+		_, err = u.m.CopyObject(ctx, u.h, trusted, rename.Set(ck.Bool(ck.CKA_TOKEN, token)))
+		wants(t, fmt.Sprintf("the user's own trusted certificate, token %v", token), err, ck.CKR_ATTRIBUTE_READ_ONLY)
+	}
 }

@@ -24,7 +24,7 @@ var classes = map[ck.ObjectClass]struct {
 	ck.CKO_PUBLIC_KEY:        {key: true},
 	ck.CKO_PRIVATE_KEY:       {key: true},
 	ck.CKO_SECRET_KEY:        {key: true},
-	ck.CKO_DOMAIN_PARAMETERS: {key: true},
+	ck.CKO_DOMAIN_PARAMETERS: {},
 }
 
 func classOf(t ck.Template) (ck.ObjectClass, error) {

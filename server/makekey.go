@@ -124,6 +124,9 @@ func (j job) dress(keys []unit.Key, wanted []ck.Template) ([]newObject, error) {
 			return nil, err
 		}
 		made[i] = newObject{t, k.Blob}
+		if class, _ := classOf(t); !classes[class].key { // domain parameters are their numbers
+			made[i].blob = nil
+		}
 	}
 	if len(made) == 2 {
 		shareID(&made[0], &made[1])

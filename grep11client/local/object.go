@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -153,12 +154,18 @@ func (s *Store) after(handle uint64) []uint64 {
 // came in do not matter.
 func matches(o *extpb.Object, want ck.Template) bool {
 	for _, w := range want {
+		if w.Type == ck.CKA_UNIQUE_ID {
+			if string(w.Value) != hex.EncodeToString(o.Id) {
+				return false
+			}
+			continue
+		}
 		v, ok := o.Attributes[uint64(w.Type)]
 		if !ok {
 			return false
 		}
 		one, err := wire.DecodeTemplate(wire.Attributes{uint64(w.Type): v})
-		if err != nil || len(one) != 1 || string(one[0].Value) != string(w.Value) || len(one[0].Sub) != len(w.Sub) {
+		if err != nil || len(one) != 1 || !one[0].Equal(w) {
 			return false
 		}
 	}
