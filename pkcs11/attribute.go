@@ -40,18 +40,20 @@ const (
 	privates
 	secrets
 	domains
+	trusts
 	profiles
 
 	pairs  = publics | privates
 	keys   = pairs | secrets
-	stored = data | certs | keys | domains
+	stored = data | certs | keys | domains | trusts
 	hidden = privates | secrets // have values that may not leave
 	every  = stored | profiles
 )
 
 var classOf = map[ck.ObjectClass]classes{
 	ck.CKO_DATA: data, ck.CKO_CERTIFICATE: certs, ck.CKO_PUBLIC_KEY: publics,
-	ck.CKO_PRIVATE_KEY: privates, ck.CKO_SECRET_KEY: secrets, ck.CKO_DOMAIN_PARAMETERS: domains, ck.CKO_PROFILE: profiles,
+	ck.CKO_PRIVATE_KEY: privates, ck.CKO_SECRET_KEY: secrets, ck.CKO_DOMAIN_PARAMETERS: domains, ck.CKO_TRUST: trusts,
+	ck.CKO_PROFILE: profiles,
 }
 
 // rule is what the standard says of one attribute on some classes of objects.

@@ -19,15 +19,16 @@ func types[T ~uint64](t ...T) []uint64 {
 }
 
 var (
-	x509    = types[ck.CertificateType](ck.CKC_X_509)
-	rsa     = types[ck.KeyType](ck.CKK_RSA)
-	curves  = types[ck.KeyType](ck.CKK_EC, ck.CKK_EC_EDWARDS, ck.CKK_EC_MONTGOMERY)
-	fields  = types[ck.KeyType](ck.CKK_DSA, ck.CKK_DH)
-	dsa     = types[ck.KeyType](ck.CKK_DSA)
-	sets    = types[ck.KeyType](ck.CKK_ML_DSA, ck.CKK_ML_KEM, ck.CKK_SLH_DSA)
-	vendors = types[ck.KeyType](ck.CKK_IBM_PQC_DILITHIUM, ck.CKK_IBM_PQC_KYBER)
-	pqc     = append(append([]uint64{}, sets...), vendors...)
-	seeded  = append(types[ck.KeyType](ck.CKK_ML_DSA, ck.CKK_ML_KEM), vendors...)
+	named      = types[ck.CertificateType](ck.CKC_X_509, ck.CKC_WTLS)
+	attributed = types[ck.CertificateType](ck.CKC_X_509_ATTR_CERT)
+	rsa        = types[ck.KeyType](ck.CKK_RSA)
+	curves     = types[ck.KeyType](ck.CKK_EC, ck.CKK_EC_EDWARDS, ck.CKK_EC_MONTGOMERY)
+	fields     = types[ck.KeyType](ck.CKK_DSA, ck.CKK_DH)
+	dsa        = types[ck.KeyType](ck.CKK_DSA)
+	sets       = types[ck.KeyType](ck.CKK_ML_DSA, ck.CKK_ML_KEM, ck.CKK_SLH_DSA)
+	vendors    = types[ck.KeyType](ck.CKK_IBM_PQC_DILITHIUM, ck.CKK_IBM_PQC_KYBER)
+	pqc        = append(append([]uint64{}, sets...), vendors...)
+	seeded     = append(types[ck.KeyType](ck.CKK_ML_DSA, ck.CKK_ML_KEM), vendors...)
 )
 
 // rules is every attribute there is, the standard's order. Where two rules
@@ -63,7 +64,7 @@ var rules = []rule{
 	{Type: ck.CKA_START_DATE, On: certs, Default: empty},
 	{Type: ck.CKA_END_DATE, On: certs, Default: empty},
 	{Type: ck.CKA_PUBLIC_KEY_INFO, On: certs, Default: empty},
-	{Type: ck.CKA_SUBJECT, On: certs, Keys: x509, Is: createNeeds},
+	{Type: ck.CKA_SUBJECT, On: certs, Keys: named, Is: createNeeds},
 	{Type: ck.CKA_SUBJECT, On: certs, Default: empty},
 	{Type: ck.CKA_ID, On: certs, Is: mutable, Default: empty},
 	{Type: ck.CKA_ISSUER, On: certs, Is: mutable, Default: empty},
@@ -74,6 +75,7 @@ var rules = []rule{
 	{Type: ck.CKA_HASH_OF_ISSUER_PUBLIC_KEY, On: certs, Default: empty},
 	{Type: ck.CKA_JAVA_MIDP_SECURITY_DOMAIN, On: certs, Default: ulong(0)},
 	{Type: ck.CKA_NAME_HASH_ALGORITHM, On: certs, Default: ulong(uint64(ck.CKM_SHA_1))},
+	{Type: ck.CKA_OWNER, On: certs, Keys: attributed, Is: createNeeds},
 	{Type: ck.CKA_OWNER, On: certs},
 	{Type: ck.CKA_AC_ISSUER, On: certs, Is: mutable},
 	{Type: ck.CKA_ATTR_TYPES, On: certs, Is: mutable},
@@ -156,6 +158,19 @@ var rules = []rule{
 	{Type: ck.CKA_BASE, On: domains, Is: createNeeds | generateNot},
 	{Type: ck.CKA_PRIME_BITS, On: domains, Is: createNot | generateNeeds},
 	{Type: ck.CKA_SUBPRIME_BITS, On: domains, Keys: dsa, Is: createNot},
+
+	// Trust objects.
+	{Type: ck.CKA_ISSUER, On: trusts, Is: createNeeds},
+	{Type: ck.CKA_SERIAL_NUMBER, On: trusts, Is: createNeeds},
+	{Type: ck.CKA_HASH_OF_CERTIFICATE, On: trusts, Default: empty},
+	{Type: ck.CKA_NAME_HASH_ALGORITHM, On: trusts, Default: ulong(uint64(ck.CKM_SHA_1))},
+	{Type: ck.CKA_TRUST_SERVER_AUTH, On: trusts, Is: mutable, Default: ulong(ck.CKT_TRUST_UNKNOWN)},
+	{Type: ck.CKA_TRUST_CLIENT_AUTH, On: trusts, Is: mutable, Default: ulong(ck.CKT_TRUST_UNKNOWN)},
+	{Type: ck.CKA_TRUST_CODE_SIGNING, On: trusts, Is: mutable, Default: ulong(ck.CKT_TRUST_UNKNOWN)},
+	{Type: ck.CKA_TRUST_EMAIL_PROTECTION, On: trusts, Is: mutable, Default: ulong(ck.CKT_TRUST_UNKNOWN)},
+	{Type: ck.CKA_TRUST_IPSEC_IKE, On: trusts, Is: mutable, Default: ulong(ck.CKT_TRUST_UNKNOWN)},
+	{Type: ck.CKA_TRUST_TIME_STAMPING, On: trusts, Is: mutable, Default: ulong(ck.CKT_TRUST_UNKNOWN)},
+	{Type: ck.CKA_TRUST_OCSP_SIGNING, On: trusts, Is: mutable, Default: ulong(ck.CKT_TRUST_UNKNOWN)},
 
 	// ML-DSA, SLH-DSA and ML-KEM, §6.67 to §6.70.
 	// A private key comes with seed, value or both. The vendor's algorithms before

@@ -71,6 +71,9 @@ func (s *session) checked(p purpose, class ck.ObjectClass, kind uint64, t ck.Tem
 	if err != nil {
 		return nil, err
 	}
+	if err := checkWhole(class, kind, t); err != nil {
+		return nil, err
+	}
 	onToken, err := t.Bool(ck.CKA_TOKEN, false)
 	if err != nil {
 		return nil, err
@@ -185,8 +188,14 @@ func (s *session) changes(p purpose, o *object, t ck.Template) (ck.Template, err
 	if trusted, _ := t.Bool(ck.CKA_TRUSTED, o.is(ck.CKA_TRUSTED)); p == forCopy && trusted && user != loggedSO {
 		return nil, fmt.Errorf("a copy of %v would be trusted: %w", o, ck.CKR_ATTRIBUTE_READ_ONLY)
 	}
+	if o.class == ck.CKO_TRUST {
+		return t, renamed(checkTrust(o.Attributes.With(t)), changeErrors)
+	}
 	return t, nil
 }
+
+// changeErrors: a change that leaves too little is one that does not fit, §4.1.2.
+var changeErrors = map[ck.RV]ck.RV{ck.CKR_TEMPLATE_INCOMPLETE: ck.CKR_TEMPLATE_INCONSISTENT}
 
 // changesBlob tells whether a change reaches what a key's blob holds.
 func changesBlob(o *object, t ck.Template) bool {

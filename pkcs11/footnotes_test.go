@@ -30,6 +30,13 @@ var aside = map[string]struct {
 	"CKO_DATA CKA_APPLICATION":             {mutable, 0, "§4.6 does not say that it stays"},
 	"CKO_DATA CKA_OBJECT_ID":               {mutable, 0, "§4.6 does not say that it stays"},
 	"CKO_DATA CKA_VALUE":                   {mutable, 0, "§4.6 does not say that it stays"},
+	"CKA_TRUST_SERVER_AUTH":                {mutable, 0, whyTrustChanges},
+	"CKA_TRUST_CLIENT_AUTH":                {mutable, 0, whyTrustChanges},
+	"CKA_TRUST_CODE_SIGNING":               {mutable, 0, whyTrustChanges},
+	"CKA_TRUST_EMAIL_PROTECTION":           {mutable, 0, whyTrustChanges},
+	"CKA_TRUST_IPSEC_IKE":                  {mutable, 0, whyTrustChanges},
+	"CKA_TRUST_TIME_STAMPING":              {mutable, 0, whyTrustChanges},
+	"CKA_TRUST_OCSP_SIGNING":               {mutable, 0, whyTrustChanges},
 	"CKO_CERTIFICATE CKA_ID":               {mutable, 0, "§4.7.3: it may be modified after the object is created"},
 	"CKO_CERTIFICATE CKA_ISSUER":           {mutable, 0, "§4.7.3, as CKA_ID"},
 	"CKO_CERTIFICATE CKA_SERIAL_NUMBER":    {mutable, 0, "§4.7.3, as CKA_ID"},
@@ -55,6 +62,8 @@ var aside = map[string]struct {
 	"CKO_PRIVATE_KEY CKA_SUBPRIME":         {0, generateNot | unwrapNot, "applications give it; it must be the public key's"},
 	"CKO_PRIVATE_KEY CKA_BASE":             {0, generateNot | unwrapNot, "applications give it; it must be the public key's"},
 }
+
+const whyTrustChanges = "the chapter does not say that it stays, and that CKA_MODIFIABLE is CK_TRUE by default"
 
 // notHere are attributes of the tables that no object of the module has.
 var notHere = map[string]string{"CKA_PUBLIC_CRC64_VALUE": "not computed; CKA_PUBLIC_KEY_INFO is"}

@@ -27,7 +27,7 @@ type way struct {
 // token those of one type of each class, for there type does not matter.
 func (s subject) places() []bool {
 	switch {
-	case s.class == ck.CKO_DATA, s.class == ck.CKO_CERTIFICATE, s.class == ck.CKO_DOMAIN_PARAMETERS,
+	case s.class == ck.CKO_DATA, s.class == ck.CKO_CERTIFICATE, s.class == ck.CKO_TRUST, s.class == ck.CKO_DOMAIN_PARAMETERS,
 		s.kind == uint64(ck.CKK_AES), s.kind == uint64(ck.CKK_EC):
 		return []bool{false, true}
 	}
@@ -51,7 +51,7 @@ func classAndKind(class ck.ObjectClass, kind uint64) ck.Template {
 	if class == ck.CKO_CERTIFICATE {
 		at = ck.CKA_CERTIFICATE_TYPE
 	}
-	if class == ck.CKO_DATA {
+	if class == ck.CKO_DATA || class == ck.CKO_TRUST {
 		return ck.Template{ck.Ulong(ck.CKA_CLASS, class)}
 	}
 	return ck.Template{ck.Ulong(ck.CKA_CLASS, class), ck.Ulong(at, kind)}
@@ -152,6 +152,8 @@ func (u *user) subjects() []subject {
 		created("WTLS", ck.CKO_CERTIFICATE, uint64(ck.CKC_WTLS), some(ck.CKA_SUBJECT), some(ck.CKA_VALUE),
 			some(ck.CKA_HASH_OF_SUBJECT_PUBLIC_KEY), some(ck.CKA_HASH_OF_ISSUER_PUBLIC_KEY)),
 		created("attribute certificate", ck.CKO_CERTIFICATE, uint64(ck.CKC_X_509_ATTR_CERT), some(ck.CKA_OWNER), some(ck.CKA_VALUE)),
+		created("trust", ck.CKO_TRUST, 0, some(ck.CKA_ISSUER), some(ck.CKA_SERIAL_NUMBER),
+			some(ck.CKA_HASH_OF_CERTIFICATE), ck.Ulong(ck.CKA_NAME_HASH_ALGORITHM, ck.CKM_SHA256)),
 		u.secretSubject(ck.CKK_AES, ck.CKM_AES_KEY_GEN, ck.Ulong(ck.CKA_VALUE_LEN, 32)),
 		u.secretSubject(ck.CKK_DES3, ck.CKM_DES3_KEY_GEN),
 		u.secretSubject(ck.CKK_GENERIC_SECRET, ck.CKM_GENERIC_SECRET_KEY_GEN, ck.Ulong(ck.CKA_VALUE_LEN, 32)),

@@ -25,6 +25,7 @@ var classes = map[ck.ObjectClass]struct {
 	ck.CKO_PRIVATE_KEY:       {key: true},
 	ck.CKO_SECRET_KEY:        {key: true},
 	ck.CKO_DOMAIN_PARAMETERS: {},
+	ck.CKO_TRUST:             {},
 }
 
 func classOf(t ck.Template) (ck.ObjectClass, error) {
@@ -157,7 +158,10 @@ var changes = map[ck.AttributeType]change{
 	ck.CKA_START_DATE: changeFree, ck.CKA_END_DATE: changeFree,
 	ck.CKA_APPLICATION: changeFree, ck.CKA_OBJECT_ID: changeFree, ck.CKA_VALUE: changeOfData,
 	ck.CKA_ISSUER: changeFree, ck.CKA_SERIAL_NUMBER: changeFree, ck.CKA_AC_ISSUER: changeFree, ck.CKA_ATTR_TYPES: changeFree,
-	ck.CKA_DESTROYABLE: changeFree, ck.CKA_COPYABLE: changeToFalse, ck.CKA_TRUSTED: changeBySO,
+	ck.CKA_TRUST_SERVER_AUTH: changeFree, ck.CKA_TRUST_CLIENT_AUTH: changeFree, ck.CKA_TRUST_CODE_SIGNING: changeFree,
+	ck.CKA_TRUST_EMAIL_PROTECTION: changeFree, ck.CKA_TRUST_IPSEC_IKE: changeFree, ck.CKA_TRUST_TIME_STAMPING: changeFree,
+	ck.CKA_TRUST_OCSP_SIGNING: changeFree,
+	ck.CKA_DESTROYABLE:        changeFree, ck.CKA_COPYABLE: changeToFalse, ck.CKA_TRUSTED: changeBySO,
 	ck.CKA_TOKEN: changeCopy, ck.CKA_PRIVATE: changeCopy, ck.CKA_MODIFIABLE: changeCopy,
 }
 
