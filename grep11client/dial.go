@@ -76,7 +76,7 @@ func (e *endpoint) options(raw *socket) []grpc.DialOption {
 		grpc.WithAuthority(e.serverName()),
 		grpc.WithUserAgent("libgrep11-pkcs11"),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
-		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: e.c.cfg.Pool.Keepalive, Timeout: e.c.cfg.Timeouts.Connect}), // of a ping
 		grpc.WithDisableServiceConfig(), grpc.WithDisableHealthCheck(), grpc.WithDisableRetry(),

@@ -114,7 +114,7 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.ConnectionTimeout(10 * time.Second),
 		// Fixed windows: else each request would be followed by a ping and its answer,
 		// by which gRPC measures what a connection bears.
-		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
+		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
 		grpc.WaitForHandlers(true),
 		// Clients may ping moderately without being told to go away (grep11-wire 6.4).
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
