@@ -29,8 +29,8 @@ func Complete(t ck.Template, m Made) ck.Template {
 
 func (m Made) facts(t ck.Template) ck.Template {
 	out := ck.Template{ck.Ulong(ck.CKA_CLASS, m.Class), ck.Bool(ck.CKA_LOCAL, m.Generated)}
-	if row, err := mech.Lookup(m.Mechanism); err == nil && m.Generated && len(row.Keys) == 1 {
-		out = append(out, ck.Ulong(ck.CKA_KEY_TYPE, row.Keys[0]))
+	if kt, ok := m.keyType(); ok {
+		out = append(out, ck.Ulong(ck.CKA_KEY_TYPE, kt))
 	}
 	origin := uint64(ck.CK_UNAVAILABLE_INFORMATION)
 	if m.Generated {
@@ -44,6 +44,13 @@ func (m Made) facts(t ck.Template) ck.Template {
 	sensitive, _ := t.Bool(ck.CKA_SENSITIVE, true)
 	return append(out, ck.Bool(ck.CKA_EXTRACTABLE, extractable), ck.Bool(ck.CKA_SENSITIVE, sensitive),
 		ck.Bool(ck.CKA_NEVER_EXTRACTABLE, m.Generated && !extractable), ck.Bool(ck.CKA_ALWAYS_SENSITIVE, m.Generated && sensitive))
+}
+
+func (m Made) keyType() (ck.KeyType, bool) {
+	if row, err := mech.Lookup(m.Mechanism); err == nil && m.Generated && len(row.Keys) == 1 {
+		return row.Keys[0], true
+	}
+	return mech.KeyTypeOf(m.Public)
 }
 
 // ClassOf is the class of an unwrapped key whose template does not say
@@ -105,9 +112,9 @@ func (m Made) pqc(set *mech.ParameterSet, public []byte) ck.Template {
 	if set == nil {
 		return nil
 	}
-	t := ck.Template{ck.Ulong(ck.CKA_KEY_TYPE, set.Key), ck.Ulong(ck.CKA_PARAMETER_SET, set.ID)}
+	t := ck.Template{ck.Ulong(ck.CKA_PARAMETER_SET, set.ID)}
 	if set.ID == 0 {
-		t[1] = ck.Bytes(ck.CKA_IBM_PQC_PARAMS, set.OID)
+		t[0] = ck.Bytes(ck.CKA_IBM_PQC_PARAMS, set.OID)
 	}
 	if m.Class == ck.CKO_PUBLIC_KEY {
 		t = append(t, ck.Bytes(ck.CKA_VALUE, public))
