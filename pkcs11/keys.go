@@ -240,18 +240,12 @@ func (m *Module) UnwrapKey(ctx context.Context, h ck.SessionHandle, mechanism me
 		if err != nil {
 			return err
 		}
-		wrapping, err := s.key(ctx, kek, use{row, hidden, ck.CKA_UNWRAP})
-		if err != nil {
-			return renamed(err, unwrappingKeyErrors)
+		var o grep11client.Object
+		if mechanism.Type == ck.CKM_IBM_TRANSPORTKEY {
+			o, err = s.transport(ctx, mechanism, wrapped, t)
+		} else {
+			o, err = s.unwrap(ctx, mechanism, use{row, hidden, ck.CKA_UNWRAP}, kek, wrapped, t)
 		}
-		if err := s.parameter(ctx, mechanism, ck.CKF_UNWRAP); err != nil {
-			return err
-		}
-		t, err := s.made(wrapping, ck.CKA_UNWRAP_TEMPLATE, t, hidden)
-		if err != nil {
-			return err
-		}
-		o, err := s.slot.token().UnwrapKey(ctx, mechanism, wrapped, wrapping.Key, grep11client.Key{}, t)
 		if err != nil {
 			return err
 		}
@@ -259,6 +253,45 @@ func (m *Module) UnwrapKey(ctx context.Context, h ck.SessionHandle, mechanism me
 		return nil
 	})
 	return made, err
+}
+
+func (s *session) unwrap(ctx context.Context, m mech.Mechanism, u use, kek ck.ObjectHandle, wrapped []byte, t ck.Template) (o grep11client.Object, err error) {
+	wrapping, err := s.key(ctx, kek, u)
+	if err != nil {
+		return o, renamed(err, unwrappingKeyErrors)
+	}
+	if err := s.parameter(ctx, m, ck.CKF_UNWRAP); err != nil {
+		return o, err
+	}
+	t, err = s.made(wrapping, ck.CKA_UNWRAP_TEMPLATE, t, hidden)
+	if err != nil {
+		return o, err
+	}
+	return s.slot.token().UnwrapKey(ctx, m, wrapped, wrapping.Key, grep11client.Key{}, t)
+}
+
+// transport is C_UnwrapKey with CKM_IBM_TRANSPORTKEY: a SubjectPublicKeyInfo becomes
+// a public key. There is no unwrapping key. Class and type need not be said, and the
+// type is not sent: native libraries insist on that (grep11-wire 8.3).
+func (s *session) transport(ctx context.Context, m mech.Mechanism, info []byte, t ck.Template) (o grep11client.Object, err error) {
+	if err := s.parameter(ctx, m, ck.CKF_UNWRAP); err != nil {
+		return o, err
+	}
+	kind, ok := mech.KeyTypeOf(info)
+	if !ok {
+		return o, fmt.Errorf("no SubjectPublicKeyInfo of a known kind of key: %w", ck.CKR_WRAPPED_KEY_INVALID)
+	}
+	is := ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_PUBLIC_KEY), ck.Ulong(ck.CKA_KEY_TYPE, kind)}
+	for _, a := range is {
+		if said, ok := t.Get(a.Type); ok && string(said.Value) != string(a.Value) {
+			return o, fmt.Errorf("%v is not that of a public %v: %w", a.Type, kind, ck.CKR_TEMPLATE_INCONSISTENT)
+		}
+	}
+	t, _, err = s.template(forUnwrap, is.With(t))
+	if err != nil {
+		return o, err
+	}
+	return s.slot.token().UnwrapKey(ctx, m, info, grep11client.Key{}, grep11client.Key{}, t.Without(ck.CKA_KEY_TYPE))
 }
 
 // made is the checked template of a key made with another one, whose own

@@ -327,3 +327,45 @@ func TestRetainKey(t *testing.T) {
 	_, err = sign()
 	wants(t, "a second signature", err, ck.CKR_KEY_EXHAUSTED)
 }
+
+// The public key says its class and type, so that the template need not. Package
+// conformance verifies with such keys.
+func TestTransportKey(t *testing.T) {
+	u := start(t)
+	pub, _ := u.ec()
+	info, err := u.get(pub, ck.CKA_PUBLIC_KEY_INFO)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := mechanism(ck.CKM_IBM_TRANSPORTKEY)
+	class, kind := ck.Ulong(ck.CKA_CLASS, ck.CKO_PUBLIC_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_EC)
+	for _, c := range []struct {
+		name string
+		m    mech.Mechanism
+		kek  ck.ObjectHandle
+		info []byte
+		t    ck.Template
+		want error
+	}{
+		{"an empty template", m, 0, info, nil, nil},
+		{"class and type", m, 0, info, ck.Template{class, kind}, nil},
+		{"a key, which is ignored", m, 4711, info, ck.Template{class, kind}, nil},
+		{"on the token", m, 0, info, ck.Template{ck.Bool(ck.CKA_TOKEN, true)}, nil},
+		{"another class", m, 0, info, ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_SECRET_KEY)}, ck.CKR_TEMPLATE_INCONSISTENT},
+		{"another type", m, 0, info, ck.Template{ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_RSA)}, ck.CKR_TEMPLATE_INCONSISTENT},
+		{"a right of other keys", m, 0, info, ck.Template{ck.Bool(ck.CKA_SIGN, true)}, ck.CKR_TEMPLATE_INCONSISTENT},
+		{"a curve beside another", m, 0, info, ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, secp256k1)}, ck.CKR_TEMPLATE_INCONSISTENT},
+		{"a parameter", mechanism(m.Type, mech.IV{1}), 0, info, nil, ck.CKR_MECHANISM_PARAM_INVALID},
+		{"no public key", m, 0, []byte("key"), nil, ck.CKR_WRAPPED_KEY_INVALID},
+		{"more behind it", m, 0, append(slices.Clone(info), 0), nil, ck.CKR_WRAPPED_KEY_INVALID},
+		{"a point that is none", m, 0, info[:len(info)-1], nil, ck.CKR_WRAPPED_KEY_INVALID},
+	} {
+		made, err := u.m.UnwrapKey(t.Context(), u.h, c.m, c.kek, c.info, c.t)
+		if wants(t, c.name, err, c.want); c.want != nil {
+			continue
+		}
+		if got, err := u.get(made, ck.CKA_KEY_TYPE); err != nil || !bytes.Equal(got, kind.Value) || !u.flag(made, ck.CKA_VERIFY) {
+			t.Errorf("%s: type %x, %v", c.name, got, err)
+		}
+	}
+}
