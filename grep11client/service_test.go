@@ -176,6 +176,29 @@ func testTokensAndLogins(t *testing.T, another func() *grep11client.Client) {
 	}
 }
 
+// A key of a tree keeps its chain code, which the service gives as its checksum.
+func TestChainCodes(t *testing.T) {
+	eachKind(t, func(t *testing.T, another func() *grep11client.Client) {
+		tok := loggedIn(t, another())
+		seed, err := tok.ImportKey(ctx, ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_SECRET_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_GENERIC_SECRET),
+			ck.Bytes(ck.CKA_VALUE, make([]byte, 32)), ck.Bool(ck.CKA_DERIVE, true), ck.Bool(ck.CKA_IBM_USE_AS_DATA, true)})
+		must(t, err)
+		m := mech.Mechanism{Type: ck.CKM_IBM_BTC_DERIVE, Param: &mech.BTC{Type: ck.CK_IBM_SLIP0010_MASTERK, Version: 1}}
+		for _, stored := range []bool{false, true} {
+			o, chain, err := tok.DeriveKey(ctx, m, seed.Key, nil, ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_PRIVATE_KEY),
+				ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_EC), ck.Bytes(ck.CKA_EC_PARAMS, p256), ck.Bool(ck.CKA_TOKEN, stored)})
+			must(t, err)
+			if stored {
+				o, err = tok.GetObject(ctx, o.Handle)
+				must(t, err)
+			}
+			if got := o.Attributes.Bytes(ck.CKA_CHECK_VALUE); len(chain) != mech.LenChainCode || !bytes.Equal(got, chain) {
+				t.Errorf("stored %v: CKA_CHECK_VALUE %x, chain code %x", stored, got, chain)
+			}
+		}
+	})
+}
+
 func TestStoredKeysAndObjects(t *testing.T) {
 	eachKind(t, testStoredKeysAndObjects)
 }

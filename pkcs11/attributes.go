@@ -92,6 +92,7 @@ var rules = []rule{
 	{Type: ck.CKA_SUBJECT, On: pairs, Is: mutable, Default: empty},
 	{Type: ck.CKA_PUBLIC_KEY_INFO, On: pairs},
 	{Type: ck.CKA_CHECK_VALUE, On: secrets},
+	{Type: ck.CKA_CHECK_VALUE, On: pairs, Keys: curves, Is: computed}, // the chain code of a key in a tree
 
 	// What keys may be used for, §4.9 to §4.11.
 	{Type: ck.CKA_DERIVE, On: keys, Is: mutable | sealed, Default: no},

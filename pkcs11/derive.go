@@ -50,7 +50,8 @@ func (d derivation) complete(m mech.Mechanism, t ck.Template) ck.Template {
 }
 
 // DeriveKey is C_DeriveKey. The chain code of a new key in a tree takes the
-// place of its parent's in the mechanism's parameter.
+// place of its parent's in the mechanism's parameter; the service shows it as the
+// key's CKA_CHECK_VALUE, too.
 func (m *Module) DeriveKey(ctx context.Context, h ck.SessionHandle, mechanism mech.Mechanism, base ck.ObjectHandle, t ck.Template) (made ck.ObjectHandle, err error) {
 	err = m.in(h, func(s *session) error {
 		row, err := s.mechanism(mechanism, ck.CKF_DERIVE)

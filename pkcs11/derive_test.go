@@ -21,7 +21,26 @@ func (u *user) step(kind uint64, index uint64, from ck.ObjectHandle, chain []byt
 	if err != nil {
 		u.t.Fatal(err)
 	}
+	u.shows(made, p.ChainCode)
 	return made, p.ChainCode
+}
+
+// shows: the object and its copies tell the chain code.
+func (u *user) shows(key ck.ObjectHandle, chain []byte) {
+	u.t.Helper()
+	all := []ck.ObjectHandle{key}
+	for _, token := range []bool{false, true} {
+		c, err := u.m.CopyObject(u.t.Context(), u.h, key, ck.Template{ck.Bool(ck.CKA_TOKEN, token), ck.Bytes(ck.CKA_LABEL, []byte("copy"))})
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	for _, o := range all {
+		if shown, err := u.get(o, ck.CKA_CHECK_VALUE); err != nil || !bytes.Equal(shown, chain) {
+			u.t.Errorf("CKA_CHECK_VALUE is %x for the chain code %x, %v", shown, chain, err)
+		}
+	}
 }
 
 // TestTree goes down a tree of BIP32 by both ways, from the seed of the

@@ -122,13 +122,16 @@ func (o *object) uniqueID() []byte {
 	return fmt.Appendf(nil, "session-%x", uint64(o.Handle&^sessionObjectBit))
 }
 
-// checkValue is that of certificates, §4.7; the service computes those of keys.
+// checkValue is that of certificates, §4.7; the service says those of keys.
 func checkValue(o *object) []byte {
-	if o.class != ck.CKO_CERTIFICATE {
+	switch classOf[o.class] {
+	case certs:
+		sum := sha1.Sum(o.Attributes.Bytes(ck.CKA_VALUE))
+		return sum[:3]
+	case secrets:
 		return empty
 	}
-	sum := sha1.Sum(o.Attributes.Bytes(ck.CKA_VALUE))
-	return sum[:3]
+	return nil
 }
 
 func publicKeyInfo(o *object) []byte {

@@ -78,7 +78,8 @@ func deriveBTC(_ *Unit, k *key, m mech.Mechanism, _ []byte, t ck.Template) (deri
 	return node.derived(step, t)
 }
 
-// derived makes the key of a node. Class follows from the step.
+// derived makes the key of a node. Class follows from the step. The chain code is
+// the checksum and CKA_CHECK_VALUE (grep11-wire 11.4).
 func (n *btcNode) derived(step btcStep, t ck.Template) (derived, error) {
 	class := ck.ObjectClass(ck.CKO_PRIVATE_KEY)
 	defaults := n.c.kind.private
@@ -101,7 +102,8 @@ func (n *btcNode) derived(step btcStep, t ck.Template) (derived, error) {
 	if !step.public {
 		k.value = n.secret
 	}
-	return derived{key: k, request: r, defaults: defaults, checkSum: n.chain}, nil
+	chain := ck.Template{ck.Bytes(ck.CKA_CHECK_VALUE, n.chain)}
+	return derived{key: k, request: r, defaults: defaults, checkSum: n.chain, shown: chain}, nil
 }
 
 // masterNode makes the root of a seed.

@@ -16,7 +16,8 @@ type derived struct {
 	request  *request
 	defaults unit.Bits
 	checkSum []byte
-	wrapped  []byte // what is answered in place of a key
+	shown    ck.Template // beside the attributes that the key's blob tells
+	wrapped  []byte      // what is answered in place of a key
 	// encapsulated: the key has no history, PKCS#11 v3.2 §5.18.8.
 	encapsulated bool
 }
@@ -75,7 +76,9 @@ func (u *Unit) answerDerived(base *key, d derived) (unit.Key, error) {
 	if sum == nil && k.class == ck.CKO_SECRET_KEY {
 		sum = k.checkSum()
 	}
-	return u.answer(k, sum)
+	made, err := u.answer(k, sum)
+	made.Attributes = made.Attributes.With(d.shown)
+	return made, err
 }
 
 // inherit: a derived key has never been sensitive or unextractable if its base
