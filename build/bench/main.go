@@ -13,13 +13,15 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 var (
-	perWork  = flag.Duration("time", 700*time.Millisecond, "how long each operation is timed, per number of threads")
+	perWork  = flag.Duration("time", 400*time.Millisecond, "how long each operation is timed, per round and number of threads")
+	rounds   = flag.Int("rounds", 3, "how often each candidate is measured, in turn; the tables show medians")
 	keyCount = flag.Int("keys", 5000, "how many keys the token holds for \"find\"")
 	only     = flag.String("only", "libcrypto,softhsm,p11-kit,grep11", "what to measure, by name")
 )
@@ -35,7 +37,7 @@ func main() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{dir: dir, cache: "build/out/bench", results: map[key]result{}}
+	b := &bench{scratch: dir, cache: "build/out/bench", results: map[key][]result{}}
 	if err := b.run(); err != nil {
 		os.RemoveAll(dir)
 		log.Fatal("bench: ", err)
@@ -47,13 +49,19 @@ func (b *bench) run() error {
 	if err := b.compile(); err != nil {
 		return err
 	}
-	for _, c := range candidates {
-		if !strings.Contains(*only, c.name) {
-			continue
+	for b.round = range *rounds {
+		b.dir = filepath.Join(b.scratch, strconv.Itoa(b.round))
+		if err := os.Mkdir(b.dir, 0o700); err != nil {
+			return err
 		}
-		log.Printf("measuring %s ...", c.name)
-		if err := c.measure(b); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+		for _, c := range candidates {
+			if !strings.Contains(*only, c.name) {
+				continue
+			}
+			log.Printf("round %d of %d: measuring %s ...", b.round+1, *rounds, c.name)
+			if err := c.measure(b); err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
 		}
 	}
 	return nil
@@ -71,9 +79,29 @@ type result struct {
 }
 
 type bench struct {
-	dir     string // scratch
+	scratch string
+	round   int
+	dir     string // scratch of the round
 	cache   string // compiled workers, and SoftHSM2's filled token
-	results map[key]result
+	results map[key][]result
+}
+
+// result is the median of the rounds. An operation that failed in one has failed.
+func (b *bench) result(candidate, work string, threads int) (r result, measured bool) {
+	all := b.results[key{candidate, work, threads}]
+	if len(all) == 0 {
+		return r, false
+	}
+	var rates, medians []float64
+	for _, one := range all {
+		if one.failure != "" {
+			return one, true
+		}
+		rates, medians = append(rates, one.perSecond), append(medians, one.medianMicros)
+	}
+	slices.Sort(rates)
+	slices.Sort(medians)
+	return result{perSecond: rates[len(rates)/2], medianMicros: medians[len(medians)/2]}, true
 }
 
 // take reads a worker's lines; see worker/loop.h.
@@ -90,9 +118,10 @@ func (b *bench) take(candidate, out string) error {
 			return fmt.Errorf("worker said %q", line)
 		}
 		k := key{candidate, f[0], threads}
-		if _, known := b.results[k]; !known { // a second run loads the module again
-			b.results[k] = result{rate, median, f[4]}
+		if len(b.results[k]) > b.round {
+			continue // the module was loaded twice
 		}
+		b.results[k] = append(b.results[k], result{rate, median, f[4]})
 	}
 	return nil
 }

@@ -5,8 +5,10 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "loop.h"
 
@@ -98,6 +100,50 @@ static int step_parts(void *p)
 	return !ok;
 }
 
+/* What the machine takes for a thread that wakes another one, and is woken by it. */
+struct pair {
+	pthread_t thread;
+	int there[2], back[2];
+};
+
+static void *echo(void *p)
+{
+	struct pair *s = p;
+	char byte;
+	while (read(s->there[0], &byte, 1) == 1 && write(s->back[1], &byte, 1) == 1)
+		;
+	return NULL;
+}
+
+static void *begin_pair(int t)
+{
+	(void)t;
+	struct pair *s = calloc(1, sizeof *s);
+	if (!s || pipe(s->there) != 0 || pipe(s->back) != 0 || pthread_create(&s->thread, NULL, echo, s) != 0)
+		abort();
+	return s;
+}
+
+static int step_pair(void *p)
+{
+	struct pair *s = p;
+	char byte = 0;
+	return write(s->there[1], &byte, 1) != 1 || read(s->back[0], &byte, 1) != 1;
+}
+
+static void end_pair(void *p)
+{
+	struct pair *s = p;
+	close(s->there[1]);
+	pthread_join(s->thread, NULL);
+	close(s->there[0]);
+	close(s->back[0]);
+	close(s->back[1]);
+	free(s);
+}
+
+static const struct work wake_ups = {"wake a thread, be woken", begin_pair, step_pair, end_pair};
+
 static const struct work works[] = {
 	{"RSA-2048 sign", begin_rsa, step_sign, end},
 	{"P-256 sign", begin_p256, step_sign, end},
@@ -117,6 +163,7 @@ int main(int argc, char **argv)
 	ed25519 = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	if (!rsa || !p256 || !ed25519)
 		return 1;
+	run_work(&wake_ups, 1, atof(argv[1]));
 	for (size_t i = 0; i < sizeof works / sizeof *works; i++)
 		for (char *t = argv[2]; *t; t += strcspn(t, ","), t += *t == ',')
 			run_work(&works[i], atoi(t), atof(argv[1]));
