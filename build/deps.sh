@@ -12,8 +12,8 @@ build="gcc libc6-dev libssl-dev"
 demo="$build opensc libengine-pkcs11-openssl openssl nginx"
 generate="protobuf-compiler"
 check="$build $generate git"
-bench="$build softhsm2 p11-kit p11-kit-modules openssl"
-test="$demo $bench $generate git openjdk-17-jdk-headless openssh-client gnutls-bin libnss3-tools postgresql iproute2
+bench="$demo softhsm2 p11-kit p11-kit-modules"
+test="$bench $generate git openjdk-17-jdk-headless openssh-client gnutls-bin libnss3-tools postgresql iproute2
 	apache2-bin stunnel4 haproxy curl openssh-server knot-dnssecutils bind9-utils strongswan-pki
 	libstrongswan-extra-plugins libstrongswan-standard-plugins gnupg-pkcs11-scd gpgsm gpg-agent gpgconf python3-pykcs11"
 

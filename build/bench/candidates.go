@@ -71,7 +71,10 @@ func (b *bench) libcrypto() error {
 	if err != nil {
 		return err
 	}
-	return b.take("libcrypto", out)
+	if err := b.take("libcrypto", out); err != nil {
+		return err
+	}
+	return b.handshakes("libcrypto", hsm{})
 }
 
 func (b *bench) softhsm() error {
@@ -80,6 +83,13 @@ func (b *bench) softhsm() error {
 		return err
 	}
 	if err := b.measureModule("softhsm", softhsmModule, few, withoutKeys); err != nil {
+		return err
+	}
+	web, err := softhsmToken(filepath.Join(b.dir, "web"))
+	if err != nil {
+		return err
+	}
+	if err := b.handshakes("softhsm", hsm{module: softhsmModule, env: web}); err != nil {
 		return err
 	}
 	many, err := b.filledToken()
@@ -174,7 +184,14 @@ func (b *bench) grep11() error {
 			return err
 		}
 	}
-	return nil
+	env, stop, err := startDev()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	config := env["GREP11_PKCS11_CONFIG"]
+	return b.handshakes("grep11", hsm{module: env["PKCS11_MODULE"], initArgs: "config=" + config,
+		env: []string{"GREP11_PKCS11_CONFIG=" + config}})
 }
 
 // output runs a program and gives its standard output.

@@ -117,13 +117,17 @@ func (b *bench) take(candidate, out string) error {
 		if err1 != nil || err2 != nil || err3 != nil {
 			return fmt.Errorf("worker said %q", line)
 		}
-		k := key{candidate, f[0], threads}
-		if len(b.results[k]) > b.round {
-			continue // the module was loaded twice
-		}
-		b.results[k] = append(b.results[k], result{rate, median, f[4]})
+		b.add(candidate, f[0], threads, result{rate, median, f[4]})
 	}
 	return nil
+}
+
+func (b *bench) add(candidate, work string, threads int, r result) {
+	k := key{candidate, work, threads}
+	if len(b.results[k]) > b.round {
+		return // the module was loaded twice
+	}
+	b.results[k] = append(b.results[k], r)
 }
 
 func (b *bench) worker(name string) string {

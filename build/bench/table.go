@@ -29,6 +29,7 @@ var rows = []struct {
 	{"sign 64 kB in 16 parts", []aim{{times: 2, than: "softhsm"}}},
 	{"find by label", []aim{{atLeast: 5000}}},
 	{"create token keys", []aim{{atLeast: 1000}}},
+	{handshakes, []aim{{times: 1, than: "softhsm"}}},
 }
 
 // wakeUps is what a call to another process cannot do without. It differs more
