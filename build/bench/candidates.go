@@ -58,6 +58,9 @@ func (b *bench) moduleArgs(module, token string) []string {
 }
 
 func (b *bench) measureModule(candidate, module string, env, works []string) error {
+	if works = wanted(works...); len(works) == 0 {
+		return nil
+	}
 	args := append(b.moduleArgs(module, "dev"), works...)
 	out, err := output(env, args[0], args[1:]...)
 	if err != nil {
@@ -67,7 +70,11 @@ func (b *bench) measureModule(candidate, module string, env, works []string) err
 }
 
 func (b *bench) libcrypto() error {
-	out, err := output(nil, b.worker("libcrypto"), seconds(), threads())
+	works := wanted(withoutKeys...)
+	if len(works) == 0 {
+		works = []string{"none"}
+	}
+	out, err := output(nil, b.worker("libcrypto"), append([]string{seconds(), threads()}, works...)...)
 	if err != nil {
 		return err
 	}
@@ -91,6 +98,9 @@ func (b *bench) softhsm() error {
 	}
 	if err := b.handshakes("softhsm", hsm{module: softhsmModule, env: web}); err != nil {
 		return err
+	}
+	if len(wanted(withKeys...)) == 0 {
+		return nil
 	}
 	many, err := b.filledToken()
 	if err != nil {
@@ -169,7 +179,10 @@ func (b *bench) p11Kit() error {
 // grep11 runs the worker as the command of `grep11 dev`, which listens on TCP
 // with mutual TLS.
 func (b *bench) grep11() error {
-	for _, works := range [][]string{withoutKeys, withKeys} {
+	for _, works := range [][]string{wanted(withoutKeys...), wanted(withKeys...)} {
+		if len(works) == 0 {
+			continue
+		}
 		args := append(b.moduleArgs("$PKCS11_MODULE", "$GREP11_TOKEN"), works...)
 		for i, a := range args {
 			if !strings.HasPrefix(a, "$") {

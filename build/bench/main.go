@@ -5,6 +5,7 @@
 //
 //	make bench
 //	make bench BENCH="-time 3s -keys 100000"
+//	make bench BENCH="-work nginx -only softhsm,grep11"
 package main
 
 import (
@@ -23,6 +24,7 @@ var (
 	perWork  = flag.Duration("time", 400*time.Millisecond, "how long each operation is timed, per round and number of threads")
 	rounds   = flag.Int("rounds", 3, "how often each candidate is measured, in turn; the tables show medians")
 	keyCount = flag.Int("keys", 5000, "how many keys the token holds for \"find\"")
+	part     = flag.String("work", "", "a part of the names of the operations to measure; all unless given")
 	only     = flag.String("only", "libcrypto,softhsm,p11-kit,grep11", "what to measure, by name")
 )
 
@@ -128,6 +130,11 @@ func (b *bench) add(candidate, work string, threads int, r result) {
 		return // the module was loaded twice
 	}
 	b.results[k] = append(b.results[k], r)
+}
+
+// wanted is those of the works that are to be measured.
+func wanted(works ...string) []string {
+	return slices.DeleteFunc(slices.Clone(works), func(w string) bool { return !strings.Contains(w, *part) })
 }
 
 func (b *bench) worker(name string) string {

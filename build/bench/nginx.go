@@ -67,6 +67,9 @@ const webKey = "pkcs11:token=dev;object=web;type=private"
 
 // handshakes measures nginx with its key in h.
 func (b *bench) handshakes(candidate string, h hsm) error {
+	if len(wanted(handshakes)) == 0 {
+		return nil
+	}
 	dir := filepath.Join(b.dir, "nginx-"+candidate)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err

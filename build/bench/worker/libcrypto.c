@@ -165,7 +165,7 @@ int main(int argc, char **argv)
 		return 1;
 	run_work(&wake_ups, 1, atof(argv[1]));
 	for (size_t i = 0; i < sizeof works / sizeof *works; i++)
-		for (char *t = argv[2]; *t; t += strcspn(t, ","), t += *t == ',')
+		for (char *t = argv[2]; *t && wanted(works[i].name, argv + 3); t += strcspn(t, ","), t += *t == ',')
 			run_work(&works[i], atoi(t), atof(argv[1]));
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { MAX_THREADS = 64, MAX_TIMES = 1 << 16 };
@@ -119,4 +120,14 @@ void run_work(const struct work *w, int threads, double seconds)
 	for (int i = 0; i < threads; i++)
 		free(runners[i].times);
 	pthread_barrier_destroy(&start);
+}
+
+int wanted(const char *name, char **names)
+{
+	if (!*names)
+		return 1;
+	for (; *names; names++)
+		if (strcmp(name, *names) == 0)
+			return 1;
+	return 0;
 }

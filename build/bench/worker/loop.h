@@ -20,6 +20,9 @@ void run_work(const struct work *w, int threads, double seconds);
 /* Notes why the work cannot go on; the first reason is printed. */
 void complain(const char *format, ...);
 
+/* Whether a work is among the names, which end with NULL; all are if there is none. */
+int wanted(const char *name, char **names);
+
 double now(void);
 
 #endif

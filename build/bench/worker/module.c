@@ -280,16 +280,6 @@ static void fill(void)
 	}
 }
 
-static int wanted(const char *name, char **names)
-{
-	if (!*names)
-		return 1;
-	for (; *names; names++)
-		if (strcmp(name, *names) == 0)
-			return 1;
-	return 0;
-}
-
 static void find_slot(const char *token)
 {
 	CK_SLOT_ID slots[64];
