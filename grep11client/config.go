@@ -92,6 +92,11 @@ func orDefault[T int | time.Duration](v *T, d T) {
 
 const unixPrefix = "unix:"
 
+const (
+	maxSocketPath = 107 // bytes, Linux's limit
+	maxStreams    = 1 << 16
+)
+
 // network splits an address into what net.Dial takes.
 func (e Endpoint) network() (network, address string) {
 	if path, ok := strings.CutPrefix(e.Address, unixPrefix); ok {
@@ -106,11 +111,17 @@ func (e Endpoint) check(tls bool) error {
 		if address == "" {
 			return fmt.Errorf("endpoint %q: no path: %w", e.Address, ck.CKR_ARGUMENTS_BAD)
 		}
+		if len(address) > maxSocketPath {
+			return fmt.Errorf("endpoint %q: a path of %d bytes; a socket's has at most %d: %w", e.Address, len(address), maxSocketPath, ck.CKR_ARGUMENTS_BAD)
+		}
 		return nil
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || host == "" || port == "" {
 		return fmt.Errorf("endpoint %q: neither host:port nor unix:/path: %w", e.Address, ck.CKR_ARGUMENTS_BAD)
+	}
+	if n, err := net.LookupPort("tcp", port); err != nil || n == 0 {
+		return fmt.Errorf("endpoint %q: the port is not 1 to 65535: %w", e.Address, ck.CKR_ARGUMENTS_BAD)
 	}
 	if !tls && !loopback(host) {
 		return fmt.Errorf("endpoint %q: without tls only loopback and unix sockets are allowed: %w", e.Address, ck.CKR_ARGUMENTS_BAD)

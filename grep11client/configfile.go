@@ -202,6 +202,9 @@ func parseConfig(path, text string) (*File, error) {
 	if err := oneOf(in.Log.Level, "", "error", "warn", "info", "debug"); err != nil {
 		return nil, fail(-1, "log.level", err)
 	}
+	if n := in.Pool.Streams; n < 0 || n > maxStreams || n == 0 && md.IsDefined("pool", "streams") {
+		return nil, fail(-1, "pool.streams", fmt.Errorf("%d is not 1 to %d", n, maxStreams))
+	}
 	if f.Log.File != "" && f.Log.File != "stderr" && f.Log.File != "syslog" {
 		f.Log.File = beside(path, f.Log.File)
 	}

@@ -73,6 +73,12 @@ func TestMistakesNameFileLineAndKey(t *testing.T) {
 		"an endpoint that is a number":     {"[[slot]]\nendpoints = [5]", 2, "slot.endpoints", "neither a string"},
 		"an endpoint with an unknown part": {"[[slot]]\nendpoints = [{adress = \"x\"}]", 2, "slot.endpoints", "adress"},
 		"a certificate without its key":    {"[[slot]]\nendpoints = [\"h:1\"]\ntls = {cert = \"c\"}", 2, "slot.endpoints", "go together"},
+		"no streams":                       {"[pool]\nstreams = 0", 2, "pool.streams", "not 1 to 65536"},
+		"fewer streams than none":          {"[pool]\nstreams = -1", 2, "pool.streams", "not 1 to 65536"},
+		"too many streams":                 {"[pool]\nstreams = 1000000000", 2, "pool.streams", "not 1 to 65536"},
+		"a port that is none":              {"[[slot]]\nendpoints = [\"127.0.0.1:99999\"]", 2, "slot.endpoints", "port"},
+		"a port of nought":                 {"[[slot]]\nendpoints = [\"127.0.0.1:0\"]", 2, "slot.endpoints", "port"},
+		"a socket's path that is too long": {"[[slot]]\nendpoints = [\"unix:/" + strings.Repeat("x", 107) + "\"]", 2, "slot.endpoints", "at most 107"},
 		"a log level that is none":         {"[log]\nlevel = \"loud\"", 2, "log.level", "not one of"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -81,6 +81,16 @@ func (p *pinFlag) get() (ck.Secret, error) {
 	return ck.Secret(strings.TrimSuffix(line, "\r")), nil
 }
 
+const minPIN, maxPIN = 4, 255 // bytes
+
+// fits checks a PIN that is to be set before anything is done with it.
+func (p *pinFlag) fits(pin ck.Secret) error {
+	if pin != nil && (len(pin) < minPIN || len(pin) > maxPIN) {
+		return fmt.Errorf("--%s: a PIN of %d bytes; %d to %d are allowed: %w", p.name, len(pin), minPIN, maxPIN, ck.CKR_PIN_LEN_RANGE)
+	}
+	return nil
+}
+
 func background(c *cobra.Command) context.Context {
 	if ctx := c.Context(); ctx != nil {
 		return ctx

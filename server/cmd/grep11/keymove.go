@@ -119,6 +119,9 @@ master key that the keys were sealed under. A server on SQLite must be stopped f
 				return err
 			}
 			done, err := importFrom(background(c), store, args[0], passphrase, progress(c.ErrOrStderr(), "read"))
+			if err != nil && done == (keystore.Imported{}) {
+				return err
+			}
 			fmt.Fprintf(c.OutOrStdout(), "%d tokens, %d objects and %d retained keys are new, %d were there.\n", done.Tokens, done.Objects, done.Retained, done.Known)
 			return err
 		},

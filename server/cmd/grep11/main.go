@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -42,5 +43,33 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 	}
 	c.AddCommand(serveCommand(), devCommand(), tokenCommand(), unitCommand(), keyCommand(), doctorCommand(), versionCommand())
+	for _, group := range c.Commands() {
+		refuseUnknown(group)
+	}
 	return c
+}
+
+// refuseUnknown makes a group of commands fail on a name that it does not have,
+// where cobra would show the group's help and call that success.
+func refuseUnknown(group *cobra.Command) {
+	if !group.HasSubCommands() || group.Runnable() {
+		return
+	}
+	group.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return fmt.Errorf("unknown command %q for %q%s; %q lists the commands", args[0], c.CommandPath(), suggestions(c, args[0]), c.CommandPath()+" --help")
+	}
+	for _, c := range group.Commands() {
+		refuseUnknown(c)
+	}
+}
+
+func suggestions(c *cobra.Command, name string) string {
+	c.SuggestionsMinimumDistance = 2
+	if near := c.SuggestionsFor(name); len(near) > 0 {
+		return ", did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return ""
 }

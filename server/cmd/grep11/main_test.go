@@ -107,6 +107,9 @@ func TestTheCommandGetsTheServiceAndGivesItsStatus(t *testing.T) {
 		{"the units again and again", "timeout 3 $SELF unit status --watch | grep -c NAME", 0, "2"},
 		{"the token's objects", "$SELF key list && $SELF key list --json", 0, "[]"},
 		{"a wrong PIN", "$SELF key list --pin 9999", 1, "CKR_PIN_INCORRECT"},
+		{"that a new token has a user PIN", "$SELF token init --label new --so-pin 1234 --pin 5678 --json", 0, `"user_pin": "good"`},
+		{"no token with a PIN that is too short", "$SELF token init --label short --so-pin 1234 --pin 1 2>&1; $SELF token list | grep -c short", 1, "--pin: a PIN of 1 bytes; 4 to 255 are allowed: CKR_PIN_LEN_RANGE\n0\n"},
+		{"no figures of an import that failed", `echo secret >$GREP11_DIR/p && $SELF key import --passphrase-file $GREP11_DIR/p --server-config $GREP11_DIR/server.toml /nonexistent 2>&1 | grep -c "objects"`, 1, "0\n"},
 		{"a token's label only once", "$SELF token init --label dev", 1, "already"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -292,6 +295,8 @@ func TestWrongUsesAreExplained(t *testing.T) {
 		{"an HSM", []string{"dev", "--hsm", "x.so", "--", "true"}, "x.so"},
 		{"no unit", []string{"dev", "--units", "0", "--", "true"}, "unit"},
 		{"an unknown command", []string{"dance"}, "dance"},
+		{"an unknown command of a group", []string{"token", "lst"}, "did you mean list?"},
+		{"an unknown command of a group's group", []string{"unit", "mk", "dance"}, "grep11 unit mk --help"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if got := output(t, 1, row.args...); !strings.Contains(got, row.want) {

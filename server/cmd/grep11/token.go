@@ -50,6 +50,9 @@ security officer's PIN must then be the one it has.`,
 				return err
 			}
 			user, err := userPIN.get()
+			if err == nil {
+				err = errors.Join(soPIN.fits(so), userPIN.fits(user))
+			}
 			if err != nil {
 				return err
 			}
@@ -91,7 +94,10 @@ func initToken(ctx context.Context, c *grep11client.Client, label string, reset 
 	if err := tok.Login(ctx, ck.CKU_SO, so); err != nil {
 		return t, err
 	}
-	return t, errors.Join(tok.InitPIN(ctx, user), tok.Logout(ctx))
+	if err := errors.Join(tok.InitPIN(ctx, user), tok.Logout(ctx)); err != nil {
+		return t, err
+	}
+	return findToken(ctx, c, label) // as it is now, with a user PIN
 }
 
 var errNoToken = errors.New("no such token")
