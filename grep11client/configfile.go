@@ -104,6 +104,9 @@ func (d *duration) UnmarshalText(b []byte) error {
 	if err == nil && v <= 0 {
 		err = errors.New("not a positive duration")
 	}
+	if err == nil && v < time.Millisecond {
+		err = errors.New("shorter than 1ms")
+	}
 	*d = duration(v)
 	return err
 }

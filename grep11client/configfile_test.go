@@ -67,6 +67,7 @@ func TestMistakesNameFileLineAndKey(t *testing.T) {
 		"a number where text belongs":      {"[[slot]]\ntoken = 5", 2, "slot.token", "incompatible types"},
 		"a duration without a unit":        {"[timeouts]\n\ncall = \"10\"", 3, "timeouts.call", "missing unit"},
 		"a duration below nothing":         {"[timeouts]\ncall = \"-1s\"", 2, "timeouts.call", "not a positive"},
+		"a duration of next to nothing":    {"[timeouts]\ncall = \"1ns\"", 2, "timeouts.call", "shorter than 1ms"},
 		"an endpoint without a port":       {"[[slot]]\nendpoints = [\"unix:/s\"]\n[[slot]]\nendpoints = [\"host\"]", 4, "slot.endpoints", "neither host:port"},
 		"a foreign endpoint without tls":   {"[[slot]]\nendpoints = [\"host:1\"]", 2, "slot.endpoints", "without tls"},
 		"no endpoints":                     {"\n[[slot]]\ntoken = \"x\"", 2, "slot.endpoints", "no endpoints"},

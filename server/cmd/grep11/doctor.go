@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -100,7 +104,10 @@ func (d *doctor) examine(ctx context.Context, f *clientFlags) {
 	}
 	d.good("configuration", "%s, [[slot]] %d of %d", file.Path, f.slot, len(file.Slots))
 	d.config = file.Slots[f.slot-1]
-	d.clientCertificate()
+	d.log(file.Log.File)
+	if !d.clientCertificate() {
+		return
+	}
 	reached := 0
 	for _, e := range d.config.Endpoints {
 		if d.endpoint(ctx, e.Address) {
@@ -110,4 +117,29 @@ func (d *doctor) examine(ctx context.Context, f *clientFlags) {
 	if reached > 0 {
 		d.service(ctx)
 	}
+}
+
+// log tells whether the library could write its log, without making the file,
+// which would then be this user's.
+func (d *doctor) log(path string) {
+	if path == "" || path == "stderr" || path == "syslog" {
+		return
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	switch {
+	case err == nil:
+		err = f.Close()
+	case errors.Is(err, os.ErrNotExist):
+		const write = 2 // W_OK
+		if e := syscall.Access(filepath.Dir(path), write); e != nil {
+			err = &os.PathError{Op: "write to", Path: filepath.Dir(path), Err: e}
+		} else {
+			err = nil
+		}
+	}
+	if err != nil {
+		d.bad("log", err.Error(), "log.file must be a path that the application's user may write, \"stderr\" or \"syslog\"")
+		return
+	}
+	d.good("log", "%s", path)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -18,17 +19,19 @@ import (
 // certWarning is how long before its end a certificate counts as ill.
 const certWarning = 14 * 24 * time.Hour
 
-func (d *doctor) clientCertificate() {
+// clientCertificate tells whether connections can be tried.
+func (d *doctor) clientCertificate() bool {
 	t := d.config.TLS
 	if t == nil || t.Cert == "" {
-		return
+		return true
 	}
 	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 	if err != nil {
 		d.bad("client cert", err.Error(), "slot.tls.cert and slot.tls.key must be PEM files that belong together and may be read")
-		return
+		return false
 	}
 	d.validity("client cert", t.Cert, pair.Leaf)
+	return true
 }
 
 func (d *doctor) validity(what, name string, c *x509.Certificate) {
@@ -60,10 +63,34 @@ func (d *doctor) endpoint(ctx context.Context, address string) bool {
 	}
 	defer conn.Close()
 	if d.config.TLS == nil || network == "unix" {
+		if speaksTLS(conn) {
+			d.bad("server", address+" speaks TLS", "give the slot its tls = { ca, cert, key }, or name the server's address without TLS")
+			return false
+		}
 		d.good("server", "%s answers, without TLS", address)
 		return true
 	}
 	return d.handshake(ctx, conn, address)
+}
+
+// speaksTLS asks a server that does not go on with what begins HTTP/2. Whose
+// certificate it has does not matter here.
+func speaksTLS(conn net.Conn) bool {
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err == nil {
+		var header [9]byte // of a frame, RFC 9113, section 4.1
+		const settings = 4
+		if _, err := io.ReadFull(conn, header[:]); err == nil && header[3] == settings {
+			return false
+		}
+	}
+	again, err := tls.DialWithDialer(&net.Dialer{Timeout: 2 * time.Second}, conn.RemoteAddr().Network(), conn.RemoteAddr().String(),
+		&tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	if err != nil {
+		return false
+	}
+	_ = again.Close()
+	return true
 }
 
 func (d *doctor) handshake(ctx context.Context, conn net.Conn, address string) bool {
@@ -113,7 +140,10 @@ func tlsAdvice(err error) string {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
+	var plain tls.RecordHeaderError
 	switch {
+	case errors.As(err, &plain):
+		return "the server speaks no TLS on this address: name the one where it does"
 	case errors.As(err, &unknown):
 		return "slot.tls.ca must hold the CA that issued the server's certificate"
 	case errors.As(err, &host):
