@@ -74,6 +74,9 @@ type Keystore struct {
 	// Postgres is the postgres:// address of a database that several servers
 	// share, in place of the file. The password may come from $PGPASSWORD or ~/.pgpass.
 	Postgres string `toml:"postgres"`
+	// Outage is how long tokens, logins and objects that were in use serve on while
+	// the shared database is away; changes by other servers are not heard of then.
+	Outage Duration `toml:"outage"`
 }
 
 // Address is what keystore.Open takes.
@@ -136,7 +139,7 @@ func Defaults() Config {
 			Streams:        10_000,
 		},
 		Auth:     Auth{TokenMakers: "anyone"},
-		Keystore: Keystore{Path: "keystore.db", Tokens: 1000},
+		Keystore: Keystore{Path: "keystore.db", Tokens: 1000, Outage: Duration{30 * time.Second}},
 		Audit:    Audit{Level: "info"},
 	}
 }

@@ -84,6 +84,7 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 		return nil, err
 	}
 	s.metrics.watch(s.units)
+	store.BridgeOutage(c.Keystore.Outage.Duration)
 	s.ext = &extension{store: store, access: access.New(store), do: s.do,
 		onlyAdmins: c.Auth.TokenMakers == "admins", maxTokens: c.Keystore.Tokens}
 	s.grpc = grpc.NewServer(s.options()...)

@@ -26,7 +26,8 @@ const (
 type fault struct {
 	name  string
 	limit time.Duration // for the longest call
-	// alone: there is only one of the part, so calls may fail while it is away.
+	// alone: there is only one of the part, so calls may fail while it is away, but
+	// not those that use keys in use.
 	alone bool
 	lasts time.Duration // at least
 	begin func(*world) (end func())

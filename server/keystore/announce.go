@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"grep11/pkcs11/ck"
 )
 
 // Servers that share a store announce their changes, so that the others forget
@@ -83,6 +85,8 @@ type listener struct {
 	self   ID
 	forget func([]touched)
 	until  atomic.Pointer[time.Time] // when the caches stop to be sure
+	heard  atomic.Pointer[time.Time] // when they were last
+	outage atomic.Int64              // how long they do after that, where the database does not answer
 	here   presence
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -93,6 +97,7 @@ func startListener(dsn string, self ID, forget func([]touched)) *listener {
 	l := &listener{dsn: dsn, self: self, forget: forget, cancel: cancel, done: make(chan struct{})}
 	l.here.set(true)
 	l.until.Store(&time.Time{})
+	l.heard.Store(&time.Time{})
 	go l.loop(ctx)
 	return l
 }
@@ -103,6 +108,13 @@ func (l *listener) stop() {
 }
 
 func (l *listener) sure() bool { return within(time.Now(), *l.until.Load()) }
+
+// spare tells whether what was known before an outage still does, after a load
+// that failed with err: that something is not there is no failure.
+func (l *listener) spare(err error) bool {
+	outage := time.Duration(l.outage.Load())
+	return ck.RVOf(err) == ck.CKR_DEVICE_ERROR && within(time.Now(), l.heard.Load().Add(outage))
+}
 
 // within counts by both clocks: one may be set back, and the other stands still
 // while a virtual machine does.
@@ -142,6 +154,7 @@ func (l *listener) listen(ctx context.Context) (pause time.Duration) {
 		l.here.set(true)
 		until := asked.Add(sureFor)
 		l.until.Store(&until)
+		l.heard.Store(&asked)
 		if l.hear(ctx, conn) != nil {
 			return listenPause
 		}

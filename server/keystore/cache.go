@@ -9,7 +9,8 @@ import (
 // cache remembers what the database said until it changes. What was read
 // while something was dropped may be old, and is used but not remembered.
 type cache[K comparable, V any] struct {
-	sure func() bool // whether every change is heard of; nil: it is
+	sure  func() bool      // whether every change is heard of; nil: it is
+	spare func(error) bool // whether what is remembered does where a load failed so; of meaning beside sure
 
 	mu    sync.Mutex
 	lru   *simplelru.LRU[K, V] // guarded by mu
@@ -27,8 +28,7 @@ func newCache[K comparable, V any](size int) *cache[K, V] {
 // get gives what is remembered, or loads it. keep says whether to remember it.
 func (c *cache[K, V]) get(k K, load func() (v V, keep bool, err error)) (V, error) {
 	if c.sure != nil && !c.sure() {
-		v, _, err := load()
-		return v, err
+		return c.unsure(k, load)
 	}
 	c.mu.Lock()
 	v, ok := c.lru.Get(k)
@@ -47,6 +47,20 @@ func (c *cache[K, V]) get(k K, load func() (v V, keep bool, err error)) (V, erro
 		c.lru.Add(k, v)
 	}
 	return v, nil
+}
+
+// unsure asks the database, and remembers nothing.
+func (c *cache[K, V]) unsure(k K, load func() (V, bool, error)) (V, error) {
+	v, _, err := load()
+	if err == nil || !c.spare(err) {
+		return v, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old, ok := c.lru.Get(k); ok {
+		return old, nil
+	}
+	return v, err
 }
 
 // drop forgets one entry.

@@ -65,6 +65,7 @@ func TestPostgreSQL(t *testing.T) {
 		t.Run(name, func(t *testing.T) { test(t, base) })
 	}
 	t.Run("a database that hangs is said at once", func(t *testing.T) { hangingDatabase(t, cluster) })
+	t.Run("what is in use outlasts an outage", func(t *testing.T) { outage(t, cluster) })
 }
 
 // twoServers gives two stores on one schema, and a token.
@@ -295,6 +296,54 @@ func hangingDatabase(t *testing.T, c *pgtest.Cluster) {
 	if _, err := s.Object(t.Context(), tok.ID, o.ID); err != nil {
 		t.Error(err)
 	}
+}
+
+// What was read before the database went is served for as long as the owner allows;
+// what was not, and changes, are not.
+func outage(t *testing.T, c *pgtest.Cluster) {
+	s, other, tok := twoServers(t, c.Base)
+	for _, s := range []*Store{s, other} {
+		s.BridgeOutage(time.Minute)
+	}
+	used, unused := newKey(tok.ID, "used"), newKey(tok.ID, "unused")
+	create(t, s, used, unused)
+	eventually(t, "it is remembered", func() bool {
+		_, err := s.Object(t.Context(), tok.ID, used.ID)
+		return err == nil && s.listener.sure()
+	})
+	if _, err := s.Object(t.Context(), tok.ID, used.ID); err != nil {
+		t.Fatal(err)
+	}
+	c.Kill()
+	for range 20 {
+		if o, err := s.Object(t.Context(), tok.ID, used.ID); err != nil || o.ID != used.ID {
+			t.Fatal("a key in use:", err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	eventually(t, "it is noticed", func() bool { return s.listener.here.check() != nil })
+	_, inUse := s.Object(t.Context(), tok.ID, used.ID)
+	_, notInUse := s.Object(t.Context(), tok.ID, unused.ID)
+	_, change := s.Create(t.Context(), newRequest(tok.ID, "CreateObject"), []*Object{newKey(tok.ID, "n")}, noResult)
+	if inUse != nil || ck.RVOf(notInUse) != ck.CKR_DEVICE_ERROR || ck.RVOf(change) != ck.CKR_DEVICE_ERROR {
+		t.Errorf("in use: %v; not in use: %v; a change: %v", inUse, notInUse, change)
+	}
+	s.BridgeOutage(time.Nanosecond)
+	if _, err := s.Object(t.Context(), tok.ID, used.ID); ck.RVOf(err) != ck.CKR_DEVICE_ERROR {
+		t.Error("after the time allowed:", err)
+	}
+	s.BridgeOutage(time.Minute)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.Await(t)
+	eventually(t, "it is back", s.listener.sure)
+	r := newRequest(tok.ID, "DestroyObject")
+	eventually(t, "a change works again", func() bool { return other.Destroy(t.Context(), r, used.ID) == nil })
+	eventually(t, "what was destroyed is gone", func() bool {
+		_, err := s.Object(t.Context(), tok.ID, used.ID)
+		return errors.Is(err, ck.CKR_OBJECT_HANDLE_INVALID)
+	})
 }
 
 func moveFromFile(t *testing.T, base string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"grep11/pkcs11/ck"
 )
@@ -56,9 +57,19 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 		s.listener = startListener(db.shared, self, s.forget)
 		db.here = &s.listener.here
 		s.tokens.sure, s.objects.sure, s.logins.sure = s.listener.sure, s.listener.sure, s.listener.sure
+		s.tokens.spare, s.objects.spare, s.logins.spare = s.listener.spare, s.listener.spare, s.listener.spare
 	}
 	s.writer = startWriter(db, self, s.forget)
 	return s, nil
+}
+
+// BridgeOutage has tokens, objects and logins that were in use serve on, for so
+// long, while a shared database does not answer. Changes that other servers make
+// meanwhile are not heard of. Without it nothing is served so.
+func (s *Store) BridgeOutage(d time.Duration) {
+	if s.listener != nil {
+		s.listener.outage.Store(int64(d))
+	}
 }
 
 // Close ends the writer after the changes that were already handed in.
