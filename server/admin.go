@@ -31,7 +31,8 @@ func (c *call) ListCryptoUnits(ctx context.Context, _ *extpb.ListCryptoUnitsRequ
 	}
 	out := &extpb.ListCryptoUnitsResponse{}
 	for _, u := range c.srv.units.Units() {
-		cu := &extpb.CryptoUnit{Name: u.Name, Zone: u.Zone, Kind: u.Kind, Healthy: u.Healthy, Detail: u.Detail, Current: u.WrappingKey}
+		cu := &extpb.CryptoUnit{Name: u.Name, Zone: u.Zone, Kind: u.Kind, Healthy: u.Healthy, Detail: u.Detail,
+			Current: u.WrappingKey, Next: c.srv.units.CommittedKey(u.Name)}
 		if a, ok := c.srv.units.Unit(u.Name).(administered); ok && a.Administration() != nil {
 			describe(cu, a.Administration().Status())
 		}

@@ -12,15 +12,19 @@ const sampled = 100
 
 // checkStore says loudly where the store is another service's: none of its keys
 // is sealed under a master key that the crypto units have. It says no more, for the
-// owners may have given the old keys up; each use of one is refused by itself.
+// owners may have given the old keys up; each use of one is refused by itself. Where
+// the stored keys are being sealed under a new master key, it goes on doing so.
 func (s *Server) checkStore(ctx context.Context) error {
-	held := map[string]bool{}
+	held, coming := map[string]bool{}, map[string][]byte{}
 	for _, u := range s.units.Units() {
 		next := s.units.CommittedKey(u.Name)
 		for _, pattern := range [][]byte{u.WrappingKey, next} {
 			if len(pattern) > 0 {
 				held[hex.EncodeToString(pattern)[:2*lenWKID]] = true
 			}
+		}
+		if len(next) > 0 {
+			coming[hex.EncodeToString(next)[:2*lenWKID]] = next
 		}
 	}
 	stored, err := s.ext.store.Sealed(ctx, 0, sampled)
@@ -33,7 +37,11 @@ func (s *Server) checkStore(ctx context.Context) error {
 		if err != nil {
 			continue
 		}
-		if foreign = hex.EncodeToString(id[:]); held[foreign] {
+		foreign = hex.EncodeToString(id[:])
+		if next := coming[foreign]; next != nil {
+			return s.sealAhead(next)
+		}
+		if held[foreign] {
 			return nil
 		}
 	}

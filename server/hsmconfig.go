@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,8 @@ type HSM struct {
 	PINEnv  string `toml:"pin_env"`  // name of an environment variable
 	// MasterKey is the label of the two keys that are the unit's wrapping key.
 	MasterKey string `toml:"master_key"`
+	// NextMasterKey is the same of those that are about to replace it.
+	NextMasterKey string `toml:"next_master_key"`
 	// CacheKeys bounds the keys that are session objects of the HSM at a time.
 	CacheKeys int `toml:"cache_keys"`
 	Sessions  int `toml:"sessions"`
@@ -40,6 +43,8 @@ func (h HSM) check() error {
 		return errors.New("one of the keys token and slot is needed")
 	case (h.PINFile == "") == (h.PINEnv == ""):
 		return errors.New("one of the keys pin_file and pin_env is needed")
+	case h.NextMasterKey != "" && h.NextMasterKey == cmp.Or(h.MasterKey, hsm.DefaultMasterKey):
+		return errors.New("key next_master_key is the label of the present one: make a new one with \"grep11 unit create --master-key LABEL\"")
 	case h.CacheKeys < 0 || h.Sessions < 0:
 		return errors.New("keys cache_keys and sessions: a number is negative")
 	}
@@ -59,7 +64,7 @@ func openHSM(c UnitConfig, log *slog.Logger) (unit.Unit, error) {
 // Config reads the PIN and gives what package hsm takes.
 func (h HSM) Config(name string) (hsm.Config, error) {
 	pin, err := h.pin()
-	c := hsm.Config{Name: name, Module: h.Module, Token: h.Token, PIN: pin, MasterKey: h.MasterKey, CacheKeys: h.CacheKeys,
+	c := hsm.Config{Name: name, Module: h.Module, Token: h.Token, PIN: pin, MasterKey: h.MasterKey, NextMasterKey: h.NextMasterKey, CacheKeys: h.CacheKeys,
 		Sessions: h.Sessions, Timeout: h.Timeout.Duration, KeysInMemory: h.KeysInMemory}
 	if h.Slot != nil {
 		c.Slot = *h.Slot

@@ -36,7 +36,7 @@ func (c *call) RewrapStore(ctx context.Context, r *extpb.RewrapStoreRequest) (*e
 		return nil, fmt.Errorf("pattern of %d bytes: %w", len(r.Pattern), ck.CKR_ARGUMENTS_BAD)
 	}
 	if !r.CountOnly {
-		if err := c.sealAhead(r.Pattern); err != nil {
+		if err := c.srv.sealAhead(r.Pattern); err != nil {
 			return nil, err
 		}
 	}
@@ -57,12 +57,12 @@ func (c *call) RewrapStore(ctx context.Context, r *extpb.RewrapStoreRequest) (*e
 
 // sealAhead has every unit use the new key for new blobs; a unit that has not
 // committed it ends the rotation here.
-func (c *call) sealAhead(pattern []byte) error {
-	for _, u := range c.srv.units.Units() {
+func (s *Server) sealAhead(pattern []byte) error {
+	for _, u := range s.units.Units() {
 		if len(u.WrappingKey) == 0 {
 			continue // it has no key yet and makes no blobs
 		}
-		a, ok := c.srv.units.Unit(u.Name).(sealsAhead)
+		a, ok := s.units.Unit(u.Name).(sealsAhead)
 		if !ok {
 			return fmt.Errorf("crypto unit %q holds one master key only: %w", u.Name, ck.CKR_FUNCTION_NOT_SUPPORTED)
 		}

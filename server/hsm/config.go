@@ -17,6 +17,8 @@ type Config struct {
 	PIN   ck.Secret
 	// MasterKey is the label of the two keys that are the wrapping key.
 	MasterKey string
+	// NextMasterKey is the same of those that replace it, while they do; or empty.
+	NextMasterKey string
 	// CacheKeys bounds the session objects that are kept for later calls.
 	CacheKeys int
 	// Sessions bounds those of the HSM; one more is open for its login.

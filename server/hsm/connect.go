@@ -48,17 +48,27 @@ func (p *pool) prepare(c *connection) (err error) {
 		return err
 	}
 	c.probe()
-	if err := c.findMaster(p.config.MasterKey); err != nil {
+	if err := c.chooseWrapping(); err != nil {
 		return err
 	}
-	if err := c.deriveWrappingKey(); err != nil {
+	if c.current, err = c.masterKey(p.config.MasterKey); err != nil {
 		return err
 	}
-	if p.pattern != nil && !bytes.Equal(p.pattern, c.wk.Pattern()) {
-		return fmt.Errorf("the HSM holds another master key than before, patterns %s and %s: %w",
-			hex.EncodeToString(c.wk.Pattern()), hex.EncodeToString(p.pattern), ck.CKR_DEVICE_ERROR)
+	if p.config.NextMasterKey != "" {
+		if c.next, err = c.masterKey(p.config.NextMasterKey); err != nil {
+			return err
+		}
 	}
-	p.pattern = c.wk.Pattern()
+	for i, m := range []*master{c.current, c.next} {
+		if m == nil {
+			continue
+		}
+		if p.pattern[i] != nil && !bytes.Equal(p.pattern[i], m.wk.Pattern()) {
+			return fmt.Errorf("the HSM holds another master key than before, patterns %s and %s: %w",
+				hex.EncodeToString(m.wk.Pattern()), hex.EncodeToString(p.pattern[i]), ck.CKR_DEVICE_ERROR)
+		}
+		p.pattern[i] = m.wk.Pattern()
+	}
 	return nil
 }
 

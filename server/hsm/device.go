@@ -44,9 +44,15 @@ func (d device) PadsKeys() bool {
 	return c != nil && c.pads
 }
 
-// MAC authenticates with the unit's MAC key.
-func (d device) MAC(data []byte) ([]byte, error) {
-	return call(d.pool, d.config.Timeout, func(c *connection, s pkcs11.SessionHandle) ([]byte, error) { return c.hmac(s, data) })
+// MAC authenticates with a master key's MAC key.
+func (d device) MAC(id soft.Master, data []byte) ([]byte, error) {
+	return call(d.pool, d.config.Timeout, func(c *connection, s pkcs11.SessionHandle) ([]byte, error) {
+		m, err := c.of(id)
+		if err != nil {
+			return nil, err
+		}
+		return c.hmac(s, m.mac, data)
+	})
 }
 
 // make runs what makes an object and keeps that.
@@ -64,8 +70,8 @@ func (d device) make(timeout time.Duration, k soft.Kind, f func(*connection, pkc
 }
 
 // Unwrap makes a session object, when it is first used, of what Wrap gave.
-func (d device) Unwrap(k soft.Kind, wrapped []byte) soft.Held {
-	return &object{pool: d.pool, kind: k, wrapped: wrapped}
+func (d device) Unwrap(m soft.Master, k soft.Kind, wrapped []byte) soft.Held {
+	return &object{pool: d.pool, kind: k, master: m, wrapped: wrapped}
 }
 
 // Generate makes a secret key.

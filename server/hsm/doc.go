@@ -6,7 +6,9 @@
 // leave it: an AES key, which wraps and unwraps and does nothing else, and a
 // secret for HMAC-SHA-256. Units whose HSMs hold the same two keys open each
 // other's blobs; the verification pattern is a MAC over a known key wrapped under
-// the AES key, so it stands for both.
+// the AES key, so it stands for both. While a master key is replaced there are two
+// such pairs (master.go): a blob names its own, and Rewrap has the HSM unwrap the key
+// with the one and wrap it with the other.
 //
 // A blob has the form of an emulated unit's. Sealed in it is, instead of the
 // key's value, the key as the HSM wrapped it, and a MAC that the HSM made over

@@ -9,6 +9,7 @@ import (
 	"github.com/miekg/pkcs11"
 
 	"grep11/pkcs11/ck"
+	"grep11/server/soft"
 	"grep11/server/unit"
 )
 
@@ -48,10 +49,27 @@ func known(t ck.MechanismType) (wrapping, bool) {
 	return wrapping{}, false
 }
 
-// wrapUnder wraps a key under the master key: mechanism, IV, wrapped key.
-func (c *connection) wrapUnder(s pkcs11.SessionHandle, iv []byte, key pkcs11.ObjectHandle) ([]byte, error) {
+// master is a master key: two keys in the HSM, and the wrapping key outside that
+// stands for them. A connection's does not change.
+type master struct {
+	aes, mac pkcs11.ObjectHandle
+	wk       *unit.WrappingKey
+}
+
+// of finds a master key by its id.
+func (c *connection) of(id soft.Master) (*master, error) {
+	for _, m := range []*master{c.current, c.next} {
+		if m != nil && m.wk.WKID() == id {
+			return m, nil
+		}
+	}
+	return nil, fmt.Errorf("no master key %x in the HSM: %w", id, ck.CKR_IBM_WKID_MISMATCH)
+}
+
+// wrapUnder wraps a key under a master key's AES key: mechanism, IV, wrapped key.
+func (c *connection) wrapUnder(s pkcs11.SessionHandle, kek pkcs11.ObjectHandle, iv []byte, key pkcs11.ObjectHandle) ([]byte, error) {
 	out := append(binary.BigEndian.AppendUint32(nil, uint32(c.wrapping.mech)), iv...)
-	w, err := c.WrapKey(s, mechanism(c.wrapping.mech, iv), c.master, key)
+	w, err := c.WrapKey(s, mechanism(c.wrapping.mech, iv), kek, key)
 	if err != nil {
 		return nil, fmt.Errorf("wrap under the master key: %w", rv(err))
 	}
@@ -59,14 +77,14 @@ func (c *connection) wrapUnder(s pkcs11.SessionHandle, iv []byte, key pkcs11.Obj
 }
 
 // wrap is wrapUnder with a fresh IV.
-func (c *connection) wrap(s pkcs11.SessionHandle, key pkcs11.ObjectHandle) ([]byte, error) {
+func (c *connection) wrap(s pkcs11.SessionHandle, kek, key pkcs11.ObjectHandle) ([]byte, error) {
 	iv := make([]byte, c.wrapping.lenIV)
 	rand.Read(iv)
-	return c.wrapUnder(s, iv, key)
+	return c.wrapUnder(s, kek, iv, key)
 }
 
 // unwrap makes a session object of what wrap gave.
-func (c *connection) unwrap(s pkcs11.SessionHandle, wrapped []byte, t []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+func (c *connection) unwrap(s pkcs11.SessionHandle, kek pkcs11.ObjectHandle, wrapped []byte, t []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
 	if len(wrapped) < 4 {
 		return 0, fmt.Errorf("wrapped key of %d bytes: %w", len(wrapped), ck.CKR_IBM_BLOB_ERROR)
 	}
@@ -74,7 +92,7 @@ func (c *connection) unwrap(s pkcs11.SessionHandle, wrapped []byte, t []*pkcs11.
 	if !ok || len(wrapped) <= 4+w.lenIV {
 		return 0, fmt.Errorf("key is wrapped by a mechanism nobody has: %w", ck.CKR_IBM_BLOB_ERROR)
 	}
-	o, err := c.UnwrapKey(s, mechanism(w.mech, wrapped[4:4+w.lenIV]), c.master, wrapped[4+w.lenIV:], t)
+	o, err := c.UnwrapKey(s, mechanism(w.mech, wrapped[4:4+w.lenIV]), kek, wrapped[4+w.lenIV:], t)
 	if err != nil {
 		return 0, fmt.Errorf("unwrap under the master key: %w", rv(err))
 	}
@@ -88,13 +106,17 @@ func masterKeys(label string) (aes, mac []*pkcs11.Attribute) {
 	return aes, mac
 }
 
-func (c *connection) findMaster(label string) (err error) {
+// masterKey finds the two keys of a label, and makes what stands for them.
+func (c *connection) masterKey(label string) (m *master, err error) {
 	aes, mac := masterKeys(label)
-	if c.master, err = c.findOne(aes, "AES key", label); err != nil {
-		return err
+	m = &master{}
+	if m.aes, err = c.findOne(aes, "AES key", label); err != nil {
+		return nil, err
 	}
-	c.mac, err = c.findOne(mac, "generic secret for MACs", label)
-	return err
+	if m.mac, err = c.findOne(mac, "generic secret for MACs", label); err != nil {
+		return nil, err
+	}
+	return m, c.deriveWrappingKey(m)
 }
 
 func (c *connection) findOne(t []*pkcs11.Attribute, what, label string) (pkcs11.ObjectHandle, error) {
@@ -132,10 +154,7 @@ func isFalse(b []byte) bool { return len(b) == 1 && b[0] == 0 }
 
 // deriveWrappingKey makes what seals outside the HSM, and the pattern, which
 // stands for both keys: a MAC over a known key as the master key wraps it.
-func (c *connection) deriveWrappingKey() error {
-	if err := c.chooseWrapping(); err != nil {
-		return err
-	}
+func (c *connection) deriveWrappingKey(m *master) error {
 	zero, err := c.CreateObject(c.control, attributes(inSession(ck.Template{
 		ck.Ulong(ck.CKA_CLASS, uint64(ck.CKO_SECRET_KEY)), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_GENERIC_SECRET),
 		ck.Bytes(ck.CKA_VALUE, make([]byte, 32)), ck.Bool(ck.CKA_EXTRACTABLE, true), ck.Bool(ck.CKA_SIGN, true)})))
@@ -143,26 +162,26 @@ func (c *connection) deriveWrappingKey() error {
 		return fmt.Errorf("make the known key: %w", rv(err))
 	}
 	defer c.DestroyObject(c.control, zero)
-	wrapped, err := c.wrapUnder(c.control, make([]byte, c.wrapping.lenIV), zero)
+	wrapped, err := c.wrapUnder(c.control, m.aes, make([]byte, c.wrapping.lenIV), zero)
 	if err != nil {
 		return err
 	}
-	pattern, err := c.hmac(c.control, append([]byte("grep11 verification pattern"), wrapped...))
+	pattern, err := c.hmac(c.control, m.mac, append([]byte("grep11 verification pattern"), wrapped...))
 	if err != nil {
 		return err
 	}
-	secret, err := c.hmac(c.control, []byte("grep11 unit secret"))
+	secret, err := c.hmac(c.control, m.mac, []byte("grep11 unit secret"))
 	if err != nil {
 		return err
 	}
 	defer clear(secret)
-	c.wk, err = unit.WrappingKeyOf([sha256.Size]byte(pattern), secret)
+	m.wk, err = unit.WrappingKeyOf([sha256.Size]byte(pattern), secret)
 	return err
 }
 
-// hmac is HMAC-SHA-256 under the unit's MAC key.
-func (c *connection) hmac(s pkcs11.SessionHandle, data []byte) ([]byte, error) {
-	if err := c.SignInit(s, mechanism(ck.CKM_SHA256_HMAC, nil), c.mac); err != nil {
+// hmac is HMAC-SHA-256 under a master key's MAC key.
+func (c *connection) hmac(s pkcs11.SessionHandle, mac pkcs11.ObjectHandle, data []byte) ([]byte, error) {
+	if err := c.SignInit(s, mechanism(ck.CKM_SHA256_HMAC, nil), mac); err != nil {
 		return nil, fmt.Errorf("MAC: %w", rv(err))
 	}
 	out, err := c.Sign(s, data)

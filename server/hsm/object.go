@@ -16,7 +16,8 @@ import (
 type object struct {
 	*pool
 	kind    soft.Kind
-	wrapped []byte // nil: it was not unwrapped
+	master  soft.Master // that it was unwrapped with
+	wrapped []byte      // nil: it was not unwrapped
 
 	mu     sync.Mutex
 	conn   *connection         // guarded by mu; nil: not made
@@ -36,7 +37,11 @@ func (o *object) in(c *connection, s pkcs11.SessionHandle) (pkcs11.ObjectHandle,
 	case o.wrapped == nil:
 		return 0, fault("%w: %w", errGone, ck.CKR_DEVICE_ERROR)
 	}
-	h, err := c.unwrap(s, o.wrapped, attributes(template(o.kind)))
+	m, err := c.of(o.master)
+	if err != nil {
+		return 0, err
+	}
+	h, err := c.unwrap(s, m.aes, o.wrapped, attributes(template(o.kind)))
 	if err == nil {
 		o.conn, o.handle = c, h
 	}
@@ -55,9 +60,13 @@ func with[T any](o *object, f func(*connection, pkcs11.SessionHandle, pkcs11.Obj
 	})
 }
 
-func (o *object) Wrap() ([]byte, error) {
+func (o *object) Wrap(id soft.Master) ([]byte, error) {
 	return with(o, func(c *connection, s pkcs11.SessionHandle, h pkcs11.ObjectHandle) ([]byte, error) {
-		return c.wrap(s, h)
+		m, err := c.of(id)
+		if err != nil {
+			return nil, err
+		}
+		return c.wrap(s, m.aes, h)
 	})
 }
 

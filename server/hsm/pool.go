@@ -24,7 +24,7 @@ type pool struct {
 	mod     *module     // guarded by mu; nil: not loaded
 	conn    *connection // guarded by mu; nil: to be made
 	refused error       // guarded by mu: the HSM refused the PIN, which is not tried again
-	pattern []byte      // guarded by mu: of the first connection
+	pattern [2][]byte   // guarded by mu: of the first connection's master keys
 }
 
 // session is a place of the pool. Its owner is the call that has it.
@@ -38,10 +38,9 @@ type connection struct {
 	*module
 	slot     uint
 	control  pkcs11.SessionHandle // keeps the login
-	master   pkcs11.ObjectHandle
-	mac      pkcs11.ObjectHandle
+	current  *master
+	next     *master // nil: there is none
 	wrapping wrapping
-	wk       *unit.WrappingKey
 	uses     map[ck.MechanismType]ck.Flags
 	kwp      ck.MechanismType // the HSM's number of RFC 5649
 	pads     bool             // it fills keys with zeros to 8 bytes before it wraps them

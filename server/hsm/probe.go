@@ -77,12 +77,11 @@ func (c *connection) wrapsEdwards() bool {
 		return false
 	}
 	defer c.DestroyObject(c.control, kek)
-	probe := &connection{module: c.module, master: kek, wrapping: c.wrapping}
-	w, err := probe.wrap(c.control, priv)
+	w, err := c.wrap(c.control, kek, priv)
 	if err != nil {
 		return false
 	}
-	again, err := probe.unwrap(c.control, w, attributes(inSession(ck.Template{ck.Ulong(ck.CKA_CLASS, uint64(ck.CKO_PRIVATE_KEY)),
+	again, err := c.unwrap(c.control, kek, w, attributes(inSession(ck.Template{ck.Ulong(ck.CKA_CLASS, uint64(ck.CKO_PRIVATE_KEY)),
 		ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_EC_EDWARDS), ck.Bool(ck.CKA_SIGN, true)})))
 	if err == nil {
 		err = c.DestroyObject(c.control, again)

@@ -33,15 +33,20 @@ func Open(c Config) (*Unit, error) {
 	return u, nil
 }
 
-// connect makes sure of a connection, and of its wrapping key.
+// connect makes sure of a connection, and of its wrapping keys.
 func (u *Unit) connect() error {
-	wk, err := call(u.pool, u.pool.config.Timeout, func(c *connection, _ pkcs11.SessionHandle) (*unit.WrappingKey, error) {
-		return c.wk, nil
+	c, err := call(u.pool, u.pool.config.Timeout, func(c *connection, _ pkcs11.SessionHandle) (*connection, error) {
+		return c, nil
 	})
-	if err == nil {
-		u.Adopt(wk)
+	if err != nil {
+		return err
 	}
-	return err
+	var next *unit.WrappingKey
+	if c.next != nil {
+		next = c.next.wk
+	}
+	u.Adopt(c.current.wk, next)
+	return nil
 }
 
 // Check connects if need be, then seals, opens and uses a key of its own.

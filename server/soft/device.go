@@ -21,15 +21,19 @@ type Device interface {
 	PadsKeys() bool
 	// MAC authenticates what is sealed beside a wrapped key, with a key that
 	// never leaves the device. 32 bytes.
-	MAC(data []byte) ([]byte, error)
+	MAC(m Master, data []byte) ([]byte, error)
 	Generate(m ck.MechanismType, k Kind) (Held, error)
 	// GeneratePair answers attributes of the public half, those named in read.
 	GeneratePair(m ck.MechanismType, k Kind, public ck.Template, read ...ck.AttributeType) (Held, ck.Template, error)
 	// Take makes an object of values that are known outside.
 	Take(k Kind, values ck.Template) (Held, error)
 	// Unwrap gives a key that Held.Wrap wrapped; the device sees it when it is used.
-	Unwrap(k Kind, wrapped []byte) Held
+	Unwrap(m Master, k Kind, wrapped []byte) Held
 }
+
+// Master names one of a device's master keys: the id of the wrapping key that
+// stands for it. Until a rotation is over there are two.
+type Master [16]byte
 
 // Kind is what a device has to know of a key.
 type Kind struct {
@@ -43,8 +47,8 @@ type Kind struct {
 // Held is a key in a device. Methods may be called by many goroutines until
 // Forget, which is called once.
 type Held interface {
-	// Wrap wraps the key under the device's master key.
-	Wrap() ([]byte, error)
+	// Wrap wraps the key under a master key of the device.
+	Wrap(m Master) ([]byte, error)
 	Sign(m mech.Mechanism, data []byte) ([]byte, error)
 	Verify(m mech.Mechanism, data, sig []byte) error
 	Crypt(m mech.Mechanism, op mech.Op, data []byte) ([]byte, error)
@@ -70,10 +74,11 @@ func NewOn(d Device, c DeviceConfig) *Unit {
 	return &Unit{name: c.Name, keys: newKeyCache(c.CacheKeys), dev: d, inMemory: c.KeysInMemory}
 }
 
-// Adopt takes the wrapping key that stands for the device's master key.
-func (u *Unit) Adopt(wk *unit.WrappingKey) {
+// Adopt takes the wrapping keys that stand for the device's master keys: the
+// current one, and the next one or nil.
+func (u *Unit) Adopt(cur, next *unit.WrappingKey) {
 	u.mu.Lock()
-	u.cur = wk
+	u.cur, u.next = cur, next
 	u.mu.Unlock()
 }
 

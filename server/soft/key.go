@@ -176,7 +176,7 @@ func sealUnder(wk *unit.WrappingKey, k *key) (unit.Blob, error) {
 		return wk.SealPublic(unit.Public{SPKI: k.spki, Bits: k.bits, Gen: k.gen, Allowed: k.allowed})
 	}
 	if k.remote != nil {
-		b, err := k.marshalRemote()
+		b, err := k.marshalRemote(wk.WKID())
 		if err != nil {
 			return nil, err
 		}
@@ -227,7 +227,7 @@ func (u *Unit) openBlob(b unit.Blob) (*key, error) {
 		return nil, err
 	}
 	if u.dev != nil {
-		return u.unmarshalRemote(bits, sealed)
+		return u.unmarshalRemote(id, bits, sealed)
 	}
 	k, err := unmarshalKey(bits, sealed)
 	if err != nil {

@@ -21,7 +21,8 @@ import (
 type remote struct {
 	unit    *Unit
 	kind    Kind
-	wrapped []byte // under the device's master key
+	master  Master // of the device
+	wrapped []byte // under it
 	check   []byte // CKA_CHECK_VALUE; nil: unknown
 	size    int    // bytes of a secret key
 
@@ -41,7 +42,7 @@ func (r *remote) as(t ck.KeyType) Held {
 	if h == nil {
 		k := r.kind
 		k.Type = t
-		h = r.unit.dev.Unwrap(k, r.wrapped)
+		h = r.unit.dev.Unwrap(r.master, k, r.wrapped)
 		if r.held == nil {
 			r.held = map[ck.KeyType]Held{}
 		}
@@ -55,7 +56,7 @@ func (r *remote) copy() *remote {
 	if r == nil {
 		return nil
 	}
-	return &remote{unit: r.unit, wrapped: r.wrapped, check: r.check, size: r.size}
+	return &remote{unit: r.unit, master: r.master, wrapped: r.wrapped, check: r.check, size: r.size}
 }
 
 // drop forgets the objects, if there are any.
@@ -84,11 +85,15 @@ func fresh(class ck.ObjectClass, typ ck.KeyType, n int) Kind {
 // keep makes a key of an object that was just made, and forgets the object.
 func (u *Unit) keep(h Held, typ ck.KeyType, n int, spki []byte) (*key, error) {
 	defer h.Forget()
-	w, err := h.Wrap()
+	wk, err := u.sealing()
 	if err != nil {
 		return nil, err
 	}
-	k := &key{typ: typ, spki: spki, remote: &remote{unit: u, wrapped: w, size: n}}
+	w, err := h.Wrap(wk.WKID())
+	if err != nil {
+		return nil, err
+	}
+	k := &key{typ: typ, spki: spki, remote: &remote{unit: u, master: wk.WKID(), wrapped: w, size: n}}
 	if spki == nil {
 		k.remote.check, err = u.checkOf(h, typ, n)
 	}
@@ -138,19 +143,42 @@ func faultOnly(err error) error {
 
 const remoteFormat = 2
 
-func (k *key) marshalRemote() ([]byte, error) {
+func (k *key) marshalRemote(m Master) ([]byte, error) {
+	wrapped, err := k.wrappedUnder(m)
+	if err != nil {
+		return nil, err
+	}
 	b := cryptobyte.NewBuilder(make([]byte, 0, 128+len(k.remote.wrapped)+len(k.spki)))
 	b.AddUint8(remoteFormat)
 	k.marshalFacts(b)
 	b.AddUint32(uint32(k.remote.size))
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.remote.check) })
-	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.remote.wrapped) })
+	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(wrapped) })
 	body, err := b.Bytes()
 	if err != nil {
 		return nil, err
 	}
-	mac, err := k.remote.unit.dev.MAC(maced(k.bits, body))
+	mac, err := k.remote.unit.dev.MAC(m, maced(k.bits, body))
 	return append(body, mac...), err
+}
+
+// wrappedUnder is the key as the device wraps it under a master key: as it came, or
+// for another master key than that, wrapped again inside the device.
+func (k *key) wrappedUnder(m Master) ([]byte, error) {
+	if k.remote.master == m {
+		return k.remote.wrapped, nil
+	}
+	h := k.wrappable()
+	defer h.Forget()
+	return h.Wrap(m)
+}
+
+// wrappable is the key as an object that may be wrapped, whatever its own rights
+// are. The caller forgets it.
+func (k *key) wrappable() Held {
+	kind := k.kind()
+	kind.Extractable = true
+	return k.remote.unit.dev.Unwrap(k.remote.master, kind, k.remote.wrapped)
 }
 
 const lenRemoteMAC = 32
@@ -160,12 +188,12 @@ func maced(bits unit.Bits, body []byte) []byte {
 	return append(binary.BigEndian.AppendUint64([]byte("grep11 key"), uint64(bits)), body...)
 }
 
-func (u *Unit) unmarshalRemote(bits unit.Bits, sealed []byte) (*key, error) {
+func (u *Unit) unmarshalRemote(m Master, bits unit.Bits, sealed []byte) (*key, error) {
 	n := len(sealed) - lenRemoteMAC
 	if n < 1 || sealed[0] != remoteFormat {
 		return nil, errSealedFormat
 	}
-	mac, err := u.dev.MAC(maced(bits, sealed[:n]))
+	mac, err := u.dev.MAC(m, maced(bits, sealed[:n]))
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +210,7 @@ func (u *Unit) unmarshalRemote(bits unit.Bits, sealed []byte) (*key, error) {
 	if !s.ReadUint32(&size) || !s.ReadUint8LengthPrefixed(&check) || !s.ReadUint24LengthPrefixed(&wrapped) || !s.Empty() {
 		return nil, errSealedFormat
 	}
-	k.remote = &remote{unit: u, wrapped: wrapped, check: bytes.Clone(check), size: int(size)}
+	k.remote = &remote{unit: u, master: m, wrapped: wrapped, check: bytes.Clone(check), size: int(size)}
 	k.remote.kind = k.kind()
 	return k, nil
 }
@@ -198,9 +226,7 @@ func (k *key) secret(u *Unit) (ck.Secret, error) {
 	if k.remote == nil {
 		return append(ck.Secret(nil), k.value...), nil
 	}
-	kind := k.kind()
-	kind.Extractable = true
-	h := u.dev.Unwrap(kind, k.remote.wrapped)
+	h := k.wrappable()
 	defer h.Forget()
 	plain, err := u.reveal(h, k.remote.size)
 	if err != nil || k.class == ck.CKO_SECRET_KEY {
@@ -292,11 +318,15 @@ func (u *Unit) moveIn(k *key) error {
 		check = k.checkValue()
 	}
 	defer h.Forget()
-	wrapped, err := h.Wrap()
+	wk, err := u.sealing()
 	if err != nil {
 		return err
 	}
-	k.remote = &remote{unit: u, wrapped: wrapped, check: check, size: n}
+	wrapped, err := h.Wrap(wk.WKID())
+	if err != nil {
+		return err
+	}
+	k.remote = &remote{unit: u, master: wk.WKID(), wrapped: wrapped, check: check, size: n}
 	k.value.Wipe()
 	k.value = nil
 	return nil

@@ -87,22 +87,23 @@ func TestServeRunsTheFolderOfDev(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "service")
 	s := start(t, "--dir", dir)
 	s.stop(t)
-	c := grep11(t, "serve", "--config", filepath.Join(dir, "server.toml"))
-	if err := c.Start(); err != nil {
+	serveFolder(t, dir).stop(t)
+}
+
+// serveFolder runs serve on what dev left in a folder, and waits until it answers.
+func serveFolder(t *testing.T, dir string) *service {
+	t.Helper()
+	s := &service{cmd: grep11(t, "serve", "--config", filepath.Join(dir, "server.toml"))}
+	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = s.cmd.Process.Kill(); _ = s.cmd.Wait() })
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		d := grep11(t, "doctor", "--config", s.vars["GREP11_PKCS11_CONFIG"])
+		d := grep11(t, "doctor", "--config", filepath.Join(dir, "client.toml"))
 		if out, err := d.CombinedOutput(); err == nil {
-			break
+			return s
 		} else if time.Now().After(end) {
 			t.Fatalf("%s", out)
 		}
-	}
-	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Wait(); err != nil {
-		t.Errorf("after SIGTERM: %v", err)
 	}
 }

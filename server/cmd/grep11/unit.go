@@ -45,7 +45,7 @@ keys, which are pinned at the first contact; compare the serial numbers then.`,
 	p.BoolVar(&f.yes, "yes", false, "do not ask before what cannot be undone")
 	p.BoolVar(&f.json, "json", false, "print JSON")
 	c.AddCommand(unitList(f), unitDrain(f), unitResume(f), unitShow(f), unitCompare(f), unitAudit(f), unitCreate(f), unitInit(f), unitAdmin(f),
-		unitThreshold(f), unitAttribute(f), unitPolicy(f), unitMK(f), unitZeroize(f))
+		unitThreshold(f), unitAttribute(f), unitPolicy(f), unitMK(f), unitRewrap(f), unitZeroize(f))
 	return c
 }
 

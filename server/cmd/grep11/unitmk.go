@@ -190,7 +190,12 @@ func (s *session) rewrap(ctx context.Context) error {
 		s.Report("stored keys", "would be sealed under "+target.Short())
 		return nil
 	}
-	left, err := s.proof(ctx, target)
+	return s.seal(ctx, target)
+}
+
+// seal rewraps all stored keys.
+func (s *session) seal(ctx context.Context, t operator.Pattern) error {
+	left, err := s.proof(ctx, t)
 	if err == nil && left > 0 {
 		err = fmt.Errorf("%d stored keys could not be rewrapped: no crypto unit has their master key", left)
 	}
