@@ -311,6 +311,43 @@ func TestSessionKeysInParts(t *testing.T) {
 	}
 }
 
+// What a wrapping key may take out binds those, too, who ask the service themselves:
+// by the key's id, or with its blob and no login.
+func TestTemplatesBindWhoeverHasTheKey(t *testing.T) {
+	s := newService(t)
+	addr, _ := s.start("127.0.0.1:0")
+	tok := loggedIn(t, s.client(addr))
+	stranger := s.client(addr).Token(nil)
+	kwp, generate := mech.Mechanism{Type: ck.CKM_AES_KEY_WRAP_KWP}, mech.Mechanism{Type: ck.CKM_AES_KEY_GEN}
+	noSign := ck.Bool(ck.CKA_SIGN, false)
+	key := func(more ...ck.Attribute) grep11client.Key {
+		t.Helper()
+		o, err := tok.GenerateKey(ctx, generate, append(ck.Template{ck.Ulong(ck.CKA_VALUE_LEN, 32), ck.Bool(ck.CKA_EXTRACTABLE, true)}, more...))
+		must(t, err)
+		return o.Key
+	}
+	rule := ck.Attribute{Type: ck.CKA_WRAP_TEMPLATE, Sub: ck.Template{noSign}}
+	good, bad := key(noSign), key(ck.Bool(ck.CKA_SIGN, true))
+	imported, err := tok.ImportKey(ctx, ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_SECRET_KEY), ck.Ulong(ck.CKA_KEY_TYPE, ck.CKK_AES),
+		ck.Bytes(ck.CKA_VALUE, make([]byte, 32)), ck.Bool(ck.CKA_WRAP, true), rule})
+	must(t, err)
+	for name, c := range map[string]struct {
+		by  *grep11client.Token
+		kek grep11client.Key
+	}{
+		"a blob":          {stranger, key(ck.Bool(ck.CKA_WRAP, true), rule)},
+		"an imported key": {stranger, imported.Key},
+		"a stored key":    {tok, key(ck.Bool(ck.CKA_WRAP, true), rule, token)},
+	} {
+		if _, err := c.by.WrapKey(ctx, kwp, good, c.kek, grep11client.Key{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := c.by.WrapKey(ctx, kwp, bad, c.kek, grep11client.Key{}); !errors.Is(err, ck.CKR_KEY_HANDLE_INVALID) {
+			t.Errorf("%s wraps what its template does not fit: %v", name, err)
+		}
+	}
+}
+
 func TestDataLongerThanAMessage(t *testing.T) {
 	s := newService(t)
 	addr, _ := s.start("127.0.0.1:0")

@@ -27,7 +27,7 @@
 // Opening sessions, all C_*Init, length queries, digests, hashing for
 // signatures and operations with public keys are local. Everything else is one
 // round trip. What is refused here by the standard's rules is refused by the
-// service, too: the checks here give the right code early, not security. Only
-// CKA_WRAP_TEMPLATE, CKA_UNWRAP_TEMPLATE and CKA_DERIVE_TEMPLATE are kept here
-// alone: key blobs do not hold them.
+// service, too: the checks here give the right code early, not security. Only what
+// templates of keys (CKA_WRAP_TEMPLATE and its kin) say of attributes that no blob
+// holds, such as labels, and those of public keys, are kept here alone.
 package pkcs11

@@ -26,7 +26,7 @@ var indexed = []ck.AttributeType{
 type mark [16]byte
 
 func markOf(a ck.Attribute) (m mark, err error) {
-	value, err := portable(a, maxDepth)
+	value, err := a.Portable()
 	if err != nil {
 		return m, err
 	}
@@ -209,7 +209,7 @@ func equal(a, b ck.Attribute) bool {
 	if len(a.Sub) == 0 && len(b.Sub) == 0 {
 		return bytes.Equal(a.Value, b.Value)
 	}
-	x, errX := portable(a, maxDepth)
-	y, errY := portable(b, maxDepth)
+	x, errX := a.Portable()
+	y, errY := b.Portable()
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }

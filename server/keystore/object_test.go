@@ -58,7 +58,7 @@ func TestChangesRefused(t *testing.T) {
 			n.Attributes = n.Attributes.Set(ck.Bytes(ck.CKA_SUBJECT, make([]byte, MaxEncoded)))
 		}), ck.CKR_DEVICE_MEMORY},
 		{"an object with too many attributes", add(newRequest(tok.ID, "CreateObject"), func(n *Object) {
-			for i := range MaxAttributes {
+			for i := range ck.MaxAttributes {
 				n.Attributes = append(n.Attributes, ck.Bytes(ck.AttributeType(0x90000000+i), nil))
 			}
 		}), ck.CKR_ATTRIBUTE_VALUE_INVALID},

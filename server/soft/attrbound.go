@@ -86,6 +86,9 @@ func wrapBound(u *Unit, m mech.Mechanism, blob, kek, mac unit.Blob) ([]byte, err
 	case k.bits.Has(unit.BitWrapWithTrusted) && !b.kek.bits.Has(unit.BitTrusted):
 		return nil, fmt.Errorf("the wrapping key is not TRUSTED: %w", ck.CKR_KEY_NOT_WRAPPABLE)
 	}
+	if err := b.kek.mayTake(k); err != nil {
+		return nil, err
+	}
 	return b.seal(k)
 }
 
@@ -160,6 +163,9 @@ func unwrapBound(u *Unit, m mech.Mechanism, wrapped []byte, kek, mac unit.Blob, 
 		return unit.Key{}, err
 	}
 	if err := r.want(k.typ); err != nil {
+		return unit.Key{}, err
+	}
+	if err := b.kek.meets(ck.CKA_UNWRAP_TEMPLATE, k, ck.CKR_TEMPLATE_INCONSISTENT); err != nil {
 		return unit.Key{}, err
 	}
 	k.bits &^= unit.BitLocal | unit.BitNeverExtractable | unit.BitAlwaysSensitive

@@ -163,6 +163,7 @@ func (k *key) attributes() (ck.Template, error) {
 	if k.allowed != nil {
 		t = append(t, ck.Ulongs(ck.CKA_ALLOWED_MECHANISMS, k.allowed))
 	}
+	t = append(t, k.rules...)
 	if k.class != ck.CKO_PUBLIC_KEY {
 		t = append(t, ck.Bool(ck.CKA_SENSITIVE, !k.bits.Has(unit.BitInsensitive)))
 	}

@@ -40,6 +40,9 @@ func (u *Unit) DeriveKey(_ context.Context, m mech.Mechanism, base unit.Blob, da
 		if err := u.may(k, e.rightToDerive(m), m, row); err != nil {
 			return unit.Key{}, err
 		}
+		if t, err = k.fixesDerived(m, row, t); err != nil {
+			return unit.Key{}, err
+		}
 	}
 	d, err := e.derive(u, k, m, data, t)
 	if err != nil {

@@ -55,7 +55,10 @@ func (k *key) take(r *request, defaults unit.Bits) (err error) {
 	if k.bits, err = r.readBits(defaults); err != nil {
 		return err
 	}
-	k.allowed, err = r.readAllowed()
+	if k.allowed, err = r.readAllowed(); err != nil {
+		return err
+	}
+	k.rules, err = r.readRules()
 	return err
 }
 

@@ -23,6 +23,7 @@ type key struct {
 	bits    unit.Bits
 	gen     ck.MechanismType
 	allowed []ck.MechanismType // CKA_ALLOWED_MECHANISMS; nil: all
+	rules   ck.Template        // for keys that it wraps or makes (rules.go)
 	// value is the secret: a secret key's bytes, an RSA key's RSAPrivateKey
 	// (RFC 8017), the scalar, seed or x of others. Nil for public keys.
 	value ck.Secret
@@ -65,7 +66,7 @@ func (k *key) release() {
 
 // with is the same key with other bits, for another blob.
 func (k *key) with(bits unit.Bits) *key {
-	return &key{class: k.class, typ: k.typ, bits: bits, gen: k.gen, allowed: k.allowed, value: k.value, remote: k.remote.copy(), spki: k.spki}
+	return &key{class: k.class, typ: k.typ, bits: bits, gen: k.gen, allowed: k.allowed, rules: k.rules, value: k.value, remote: k.remote.copy(), spki: k.spki}
 }
 
 // size is the length of a secret key, in bytes.
@@ -98,8 +99,9 @@ const keyFormat = 1
 // blob's header.
 func (k *key) marshal() ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 64+len(k.value)+len(k.spki)))
-	b.AddUint8(keyFormat)
+	b.AddUint8(k.format(keyFormat))
 	k.marshalFacts(b)
+	k.marshalRules(b)
 	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.value) })
 	return b.Bytes()
 }
@@ -121,11 +123,7 @@ var errSealedFormat = fmt.Errorf("sealed key has another format: %w", ck.CKR_IBM
 
 func unmarshalKey(bits unit.Bits, sealed []byte) (*key, error) {
 	s := cryptobyte.String(sealed)
-	var format uint8
-	if !s.ReadUint8(&format) || format != keyFormat {
-		return nil, errSealedFormat
-	}
-	k, err := unmarshalFacts(bits, &s)
+	k, err := unmarshalFacts(bits, &s, keyFormat)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +135,12 @@ func unmarshalKey(bits unit.Bits, sealed []byte) (*key, error) {
 	return k, nil
 }
 
-func unmarshalFacts(bits unit.Bits, s *cryptobyte.String) (*key, error) {
+// unmarshalFacts reads format, facts and rules.
+func unmarshalFacts(bits unit.Bits, s *cryptobyte.String, plain uint8) (*key, error) {
+	ruled, err := readFormat(s, plain)
+	if err != nil {
+		return nil, err
+	}
 	var class, typ, gen uint32
 	var allowed, spki cryptobyte.String
 	if !s.ReadUint32(&class) || !s.ReadUint32(&typ) || !s.ReadUint32(&gen) ||
@@ -152,7 +155,10 @@ func unmarshalFacts(bits unit.Bits, s *cryptobyte.String) (*key, error) {
 		}
 		k.allowed = append(k.allowed, ck.MechanismType(m))
 	}
-	return k, nil
+	if ruled {
+		err = k.unmarshalRules(s)
+	}
+	return k, err
 }
 
 func genOf(n uint32) ck.MechanismType {

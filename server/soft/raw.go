@@ -23,6 +23,9 @@ func init() {
 
 func leavesWrapped(agree deriveFunc) deriveFunc {
 	return func(u *Unit, k *key, m mech.Mechanism, data []byte, t ck.Template) (derived, error) {
+		if err := k.onlyKeys(m); err != nil {
+			return derived{}, err
+		}
 		kwp := mech.Mechanism{Type: ck.CKM_AES_KEY_WRAP_KWP}
 		if len(data) == 0 {
 			return derived{}, fmt.Errorf("%v without a key to wrap with: %w", m.Type, ck.CKR_ARGUMENTS_BAD)

@@ -149,8 +149,9 @@ func (k *key) marshalRemote(m Master) ([]byte, error) {
 		return nil, err
 	}
 	b := cryptobyte.NewBuilder(make([]byte, 0, 128+len(k.remote.wrapped)+len(k.spki)))
-	b.AddUint8(remoteFormat)
+	b.AddUint8(k.format(remoteFormat))
 	k.marshalFacts(b)
+	k.marshalRules(b)
 	b.AddUint32(uint32(k.remote.size))
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(k.remote.check) })
 	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(wrapped) })
@@ -190,7 +191,7 @@ func maced(bits unit.Bits, body []byte) []byte {
 
 func (u *Unit) unmarshalRemote(m Master, bits unit.Bits, sealed []byte) (*key, error) {
 	n := len(sealed) - lenRemoteMAC
-	if n < 1 || sealed[0] != remoteFormat {
+	if n < 1 {
 		return nil, errSealedFormat
 	}
 	mac, err := u.dev.MAC(m, maced(bits, sealed[:n]))
@@ -200,8 +201,8 @@ func (u *Unit) unmarshalRemote(m Master, bits unit.Bits, sealed []byte) (*key, e
 	if !hmac.Equal(mac, sealed[n:]) {
 		return nil, fmt.Errorf("key blob was altered: %w", ck.CKR_IBM_BLOB_ERROR)
 	}
-	s := cryptobyte.String(sealed[1:n])
-	k, err := unmarshalFacts(bits, &s)
+	s := cryptobyte.String(sealed[:n])
+	k, err := unmarshalFacts(bits, &s, remoteFormat)
 	if err != nil {
 		return nil, err
 	}

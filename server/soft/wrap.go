@@ -112,6 +112,9 @@ func (w *wrapping) exports(k *key) error {
 	if k.bits.Has(unit.BitWrapWithTrusted) && !w.kek.bits.Has(unit.BitTrusted) {
 		return fmt.Errorf("the wrapping key is not TRUSTED: %w", ck.CKR_KEY_NOT_WRAPPABLE)
 	}
+	if err := w.kek.mayTake(k); err != nil {
+		return err
+	}
 	if err := w.strongFor(k); err != nil {
 		return err
 	}
@@ -168,6 +171,9 @@ func (u *Unit) UnwrapKey(_ context.Context, m mech.Mechanism, wrapped []byte, ke
 		return unit.Key{}, err
 	}
 	defer w.kek.release()
+	if t, err = w.kek.fixes(ck.CKA_UNWRAP_TEMPLATE, t); err != nil {
+		return unit.Key{}, err
+	}
 	r, err := readUnwrap(t)
 	if err != nil {
 		return unit.Key{}, err

@@ -59,6 +59,8 @@ func Run(t *testing.T, u, other unit.Unit) *Used {
 		{"refused mechanisms", testRefusals},
 		{"rights", testRights},
 		{"allowed mechanisms", testAllowedMechanisms},
+		{"templates of wrapping keys", testTemplates},
+		{"templates of base keys", testDeriveTemplates},
 		{"attributes", testAttributes},
 		{"changed attributes", testSetAttributes},
 		{"bad blobs", testBadBlobs},
