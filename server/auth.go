@@ -29,7 +29,7 @@ func (a *auth) asked() bool { return len(a.bearer) > 0 || len(a.config.APIKeys) 
 
 // identify takes the connection's proof, and over TLS the bearer token.
 func (a *auth) identify(ctx context.Context, info credentials.AuthInfo) (access.Identity, error) {
-	t, ok := info.(credentials.TLSInfo)
+	t, ok := info.(knownByTLS)
 	if !ok {
 		k, _ := info.(knownAs)
 		return access.Identity{Name: k.door.String()}, nil

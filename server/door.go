@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"sync"
 	"sync/atomic"
 
 	"google.golang.org/grpc/credentials"
@@ -45,24 +44,14 @@ func (g *gate) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if g.doors.open.Add(1) <= g.doors.max {
-			return &caller{Conn: c, gate: g}, nil
+			in := &caller{Conn: c, gate: g}
+			g.doors.holdings.enter(in)
+			return in, nil
 		}
 		g.doors.open.Add(-1)
 		g.doors.log.Warn("refused", "peer", c.RemoteAddr().String(), "cause", "too many connections")
 		_ = c.Close()
 	}
-}
-
-// caller is an accepted connection.
-type caller struct {
-	net.Conn
-	gate   *gate
-	closed sync.Once
-}
-
-func (c *caller) Close() error {
-	c.closed.Do(func() { c.gate.doors.open.Add(-1) })
-	return c.Conn.Close()
 }
 
 // doors is the gRPC server's transport credentials.
@@ -73,9 +62,11 @@ type doors struct {
 	auth *auth
 	max  int64
 	open atomic.Int64
+
+	holdings *holdings
 }
 
-func newDoors(c Config, service ck.Secret, log *slog.Logger) (*doors, error) {
+func newDoors(c Config, service ck.Secret, memory uint64, log *slog.Logger) (*doors, error) {
 	bearer, err := parseHashes(c.Auth.Bearer)
 	if err != nil {
 		return nil, err
@@ -84,7 +75,7 @@ func newDoors(c Config, service ck.Secret, log *slog.Logger) (*doors, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &doors{log: log, max: int64(c.Listen.Connections)}
+	d := &doors{log: log, max: int64(c.Listen.Connections), holdings: newHoldings(memory/4, log)}
 	d.auth = &auth{config: c.Auth, bearer: bearer, iam: newIAM(apiKeys, service, log)}
 	if c.TLS.Cert == "" {
 		return d, nil
@@ -100,7 +91,29 @@ func newDoors(c Config, service ck.Secret, log *slog.Logger) (*doors, error) {
 // knownAs is the AuthInfo of connections without TLS.
 type knownAs struct {
 	credentials.CommonAuthInfo
-	door door
+	door   door
+	caller *caller
+}
+
+// knownByTLS is that of those with it.
+type knownByTLS struct {
+	credentials.TLSInfo
+	caller *caller
+}
+
+func (k knownAs) from() *caller    { return k.caller }
+func (k knownByTLS) from() *caller { return k.caller }
+
+// callerOf is the connection of a request, nil for one that came through no gate.
+func callerOf(ctx context.Context) *caller {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	if known, ok := p.AuthInfo.(interface{ from() *caller }); ok {
+		return known.from()
+	}
+	return nil
 }
 
 func (knownAs) AuthType() string { return "grep11" }
@@ -110,15 +123,16 @@ func (d *doors) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, e
 	if !ok || c.gate.door != doorTLS {
 		info := knownAs{CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.NoSecurity}}
 		if ok {
-			info.door = c.gate.door
+			info.door, info.caller = c.gate.door, c
 		}
 		return raw, info, nil
 	}
 	conn, info, err := d.tls.ServerHandshake(raw)
 	if err != nil {
 		d.log.Info("refused", "peer", raw.RemoteAddr().String(), "cause", "TLS: "+err.Error())
+		return conn, info, err
 	}
-	return conn, info, err
+	return conn, knownByTLS{info.(credentials.TLSInfo), c}, nil
 }
 
 func (d *doors) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {

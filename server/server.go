@@ -77,7 +77,7 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 	}
 	s := &Server{config: c, log: log, metrics: newMetrics(), memory: newMemoryGuard(c.Listen.Memory)}
 	var err error
-	if s.doors, err = newDoors(c, store.ServiceKey(), log); err != nil {
+	if s.doors, err = newDoors(c, store.ServiceKey(), s.memory.limit, log); err != nil {
 		return nil, err
 	}
 	if s.units, err = balancer.New(members, balancer.Options{Zone: c.Listen.Zone, Log: log}); err != nil {

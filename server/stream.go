@@ -59,9 +59,10 @@ func camel(field string) string {
 func (s *Server) exchange(stream grpc.ServerStream) error {
 	ctx := stream.Context()
 	c := call{srv: s, peer: peerName(ctx)}
+	from := callerOf(ctx)
 	ctx, refused := s.admit(ctx)
 	for !s.draining.Load() {
-		err := s.turn(ctx, stream, c, refused)
+		err := s.turn(ctx, stream, c, from, refused)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -72,7 +73,7 @@ func (s *Server) exchange(stream grpc.ServerStream) error {
 	return status.Error(codes.Unavailable, "the server stops")
 }
 
-func (s *Server) turn(ctx context.Context, stream grpc.ServerStream, c call, refused error) error {
+func (s *Server) turn(ctx context.Context, stream grpc.ServerStream, c call, from *caller, refused error) error {
 	if err := s.memory.check(); err != nil {
 		return err
 	}
@@ -84,7 +85,9 @@ func (s *Server) turn(ctx context.Context, stream grpc.ServerStream, c call, ref
 	s.inside.Add(1)
 	defer s.inside.Add(-1)
 	c.credential, c.token, c.prehashed = r.Credential, r.Token, r.Prehashed
-	return stream.SendMsg(s.exchanged(ctx, c, &r, errors.Join(refused, in.err)))
+	resp := s.exchanged(ctx, c, &r, errors.Join(refused, in.err))
+	from.done(in.length)
+	return stream.SendMsg(&outgoing{resp, from})
 }
 
 // exchanged answers one request of a stream.

@@ -46,7 +46,9 @@ func (s *Server) unary(m *method) grpc.MethodHandler {
 		s.inside.Add(1)
 		defer s.inside.Add(-1)
 		c := &call{srv: s, method: m, peer: peerName(ctx), credential: entry(ctx, credentialKey), token: entry(ctx, tokenKey)}
+		from := callerOf(ctx)
 		in := incoming{into: m.newRequest()}
+		defer func() { from.done(in.length) }()
 		if err := decode(&in); err != nil {
 			in.err = unreadable(err)
 		}
@@ -55,7 +57,7 @@ func (s *Server) unary(m *method) grpc.MethodHandler {
 		if err != nil {
 			return nil, statusOf(err)
 		}
-		return resp, nil
+		return &outgoing{resp, from}, nil
 	}
 }
 
@@ -69,21 +71,33 @@ func entry(ctx context.Context, key string) []byte {
 // incoming receives a message. One that cannot be parsed is an error of this
 // request, not of its stream.
 type incoming struct {
-	into proto.Message
-	err  error
+	into   proto.Message
+	length int
+	err    error
 }
 
-// codec is gRPC's own, but for incoming.
+// codec is gRPC's own, but for incoming and outgoing.
 type codec struct{ encoding.CodecV2 }
 
 var protoCodec = codec{encoding.GetCodecV2(protoenc.Name)}
+
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	out, ok := v.(*outgoing)
+	if !ok {
+		return c.CodecV2.Marshal(v)
+	}
+	b, err := c.CodecV2.Marshal(out.message)
+	out.to.answered(b.Len())
+	return b, err
+}
 
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	in, ok := v.(*incoming)
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
 	}
-	if n := data.Len(); n > maxMessage {
+	in.length = data.Len()
+	if n := in.length; n > maxMessage {
 		in.err = fmt.Errorf("request of %d bytes is longer than %d: %w", n, maxMessage, ck.CKR_DATA_LEN_RANGE)
 		return nil
 	}
