@@ -60,8 +60,16 @@ func (t *Token) FindObjects(ctx context.Context, tmpl ck.Template, after ck.Obje
 	if err != nil {
 		return nil, false, err
 	}
-	found, err = objects(resp.GetFindObjects().GetObjects())
-	return found, resp.GetFindObjects().GetMore(), err
+	if found, err = objects(resp.GetFindObjects().GetObjects()); err != nil {
+		return nil, false, err
+	}
+	for _, o := range found { // who asks for all pages would do so for ever
+		if o.Handle <= after {
+			return nil, false, fmt.Errorf("object %#x comes after %#x in the service's page: %w", uint64(o.Handle), uint64(after), ck.CKR_DEVICE_ERROR)
+		}
+		after = o.Handle
+	}
+	return found, resp.GetFindObjects().GetMore(), nil
 }
 
 // GetObject reads one stored object by its handle, with its blob.
