@@ -1,11 +1,15 @@
 package soft
 
 import (
+	"bytes"
 	"context"
 	"crypto/des"
 	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"grep11/pkcs11/ck"
 	"grep11/pkcs11/mech"
@@ -327,8 +331,21 @@ func (k *key) checkSum() []byte {
 	return binary.BigEndian.AppendUint32(k.checkValue(), uint32(8*k.size()))
 }
 
+// maxFill is what HSMs fill up to a block.
+const maxFill = 15
+
+// unfilledKey takes the zeros off that some HSMs fill a private key with before they
+// wrap it, by RFC 5649, too.
+func unfilledKey(plain []byte) []byte {
+	rest, der := cryptobyte.String(plain), cryptobyte.String(nil)
+	if !rest.ReadASN1Element(&der, asn1.SEQUENCE) || len(rest) > maxFill || len(bytes.Trim(rest, "\x00")) > 0 {
+		return plain
+	}
+	return der
+}
+
 func (u *Unit) importedPrivate(r *request, plain []byte) (unit.Key, error) {
-	value, info, err := importPKCS8(plain)
+	value, info, err := importPKCS8(unfilledKey(plain))
 	if err != nil {
 		return unit.Key{}, err
 	}

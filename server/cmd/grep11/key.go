@@ -18,13 +18,15 @@ func keyCommand() *cobra.Command {
 	var f clientFlags
 	c := &cobra.Command{
 		Use:     "key",
-		Short:   "List objects and retained keys; back up, restore and move key stores",
+		Short:   "List objects and retained keys; copy keys of other modules; back up, restore and move key stores",
 		Example: "  grep11 key list --token web --pin-file user.pin\n  grep11 key export --passphrase-file backup.pass /backup/keys",
 	}
-	list, retained := keyList(&f), keyRetained(&f)
-	f.add(list)
-	f.add(retained)
-	c.AddCommand(list, retained, keyExport(), keyImport())
+	list, retained, copies := keyList(&f), keyRetained(&f), keyCopy(&f)
+	for _, sub := range []*cobra.Command{list, retained, copies} {
+		f.add(sub)
+		c.AddCommand(sub)
+	}
+	c.AddCommand(keyExport(), keyImport())
 	return c
 }
 
@@ -86,19 +88,31 @@ func listKeys(ctx context.Context, c *grep11client.Client, label string, pin ck.
 		}
 		defer func() { _ = t.Logout(ctx) }()
 	}
+	all, err := allObjects(ctx, t)
+	if err != nil {
+		return nil, err
+	}
 	rows := []keyRow{}
+	for _, o := range all {
+		rows = append(rows, showKey(o))
+	}
+	return rows, nil
+}
+
+// allObjects lists a token's objects, as the login shows them.
+func allObjects(ctx context.Context, t *grep11client.Token) (all []grep11client.Object, err error) {
 	after, more := ck.ObjectHandle(0), true
 	for more {
 		var page []grep11client.Object
 		if page, more, err = t.FindObjects(ctx, nil, after, pageOfKeys); err != nil {
 			return nil, err
 		}
-		for _, o := range page {
-			rows, after = append(rows, showKey(o)), o.Handle
+		all = append(all, page...)
+		if more = more && len(page) > 0; more {
+			after = page[len(page)-1].Handle
 		}
-		more = more && len(page) > 0
 	}
-	return rows, nil
+	return all, nil
 }
 
 func showKey(o grep11client.Object) keyRow {
