@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"grep11/grep11client/extpb"
+	"grep11/grep11client/wire"
 	"grep11/pkcs11/ck"
 )
 
@@ -66,11 +67,15 @@ func (l *link) call(ctx context.Context, limit time.Duration, req *extpb.Request
 	}
 	seen := l.answers.Load()
 	resp, sent, err = s.exchange(ctx, limit, req)
-	l.release(s, err == nil && s.ctx.Err() == nil)
+	// Who is not known on a stream may be on the next one, with a fresher token.
+	stranger := resp.GetError().GetCode() == uint64(ck.CKR_IBM_GREP11_NOT_AUTHENTICATED)
+	l.release(s, err == nil && !stranger && s.ctx.Err() == nil)
 	switch {
 	case err == nil:
 		l.answers.Add(1)
 		return resp, true, nil
+	case status.Code(err) == codes.Unauthenticated: // said before the request is looked at
+		return nil, false, wire.Transient(wire.DecodeStatus(err))
 	case status.Code(err) == codes.Unimplemented:
 		l.unary.Store(true)
 		return l.callUnary(ctx, limit, req)

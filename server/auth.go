@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -12,7 +13,6 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 
-	"grep11/pkcs11/ck"
 	"grep11/server/access"
 )
 
@@ -22,10 +22,13 @@ type auth struct {
 	config Auth
 	bearer hashes
 	iam    *iam
+	oidc   *issuers
 }
 
 // asked tells whether callers without a certificate need a bearer token.
-func (a *auth) asked() bool { return len(a.bearer) > 0 || len(a.config.APIKeys) > 0 }
+func (a *auth) asked() bool {
+	return len(a.bearer) > 0 || len(a.config.APIKeys) > 0 || len(a.config.OIDC) > 0
+}
 
 // identify takes the connection's proof, and over TLS the bearer token.
 func (a *auth) identify(ctx context.Context, info credentials.AuthInfo) (access.Identity, error) {
@@ -43,13 +46,14 @@ func (a *auth) identify(ctx context.Context, info credentials.AuthInfo) (access.
 	if !a.asked() || len(chains) > 0 && !a.config.RequireBearer {
 		return id, nil
 	}
-	if token := bearerToken(ctx); !a.bearer.know(token) && !a.iam.issued(token) {
-		return id, fmt.Errorf("no valid bearer token: %w", ck.CKR_IBM_GREP11_NOT_AUTHENTICATED)
+	token := bearerToken(ctx)
+	if a.bearer.know(token) || a.iam.issued(token) {
+		id.Name = cmp.Or(id.Name, "bearer")
+		return id, nil
 	}
-	if id.Name == "" {
-		id.Name = "bearer"
-	}
-	return id, nil
+	shown, err := a.oidc.verify(ctx, token)
+	id.Name, id.Until = cmp.Or(id.Name, shown.Name), shown.Until
+	return id, err
 }
 
 func bearerToken(ctx context.Context) string {

@@ -80,9 +80,14 @@ func (c *Config) checkAuth() error {
 			return badKey(key, "%w", err)
 		}
 	}
+	for _, o := range c.Auth.OIDC {
+		if err := o.check(); err != nil {
+			return badKey("auth.oidc", "%w", err)
+		}
+	}
 	switch {
-	case c.Auth.RequireBearer && len(c.Auth.Bearer)+len(c.Auth.APIKeys) == 0:
-		return badKey("auth.require_bearer", "neither auth.bearer_sha256 nor auth.api_key_sha256 is there")
+	case c.Auth.RequireBearer && len(c.Auth.Bearer)+len(c.Auth.APIKeys)+len(c.Auth.OIDC) == 0:
+		return badKey("auth.require_bearer", "none of auth.bearer_sha256, auth.api_key_sha256 and auth.oidc is there")
 	case c.Auth.TokenMakers != "anyone" && c.Auth.TokenMakers != "admins":
 		return badKey("auth.token_makers", `%q is neither "anyone" nor "admins"`, c.Auth.TokenMakers)
 	case c.Auth.IAM != "" && loopback(c.Auth.IAM) != nil && c.TLS.Cert == "":

@@ -58,6 +58,8 @@ type Auth struct {
 	// IAM (host:port) exchanges for bearer tokens.
 	APIKeys []string `toml:"api_key_sha256"`
 	IAM     string   `toml:"iam"`
+	// OIDC are issuers whose tokens callers may send in the same way.
+	OIDC []OIDC `toml:"oidc"`
 	// RequireBearer asks for a token beside the certificate.
 	RequireBearer bool `toml:"require_bearer"`
 	// Admins are the common names of certificates that may delete tokens and
@@ -212,6 +214,9 @@ func lineOf(text string, key toml.Key) int {
 // resolve makes relative paths relative to the file.
 func (c *Config) resolve(dir string) {
 	paths := []*string{&c.Listen.Unix, &c.TLS.Cert, &c.TLS.Key, &c.TLS.ClientCA, &c.Keystore.Path, &c.Audit.File}
+	for i := range c.Auth.OIDC {
+		paths = append(paths, &c.Auth.OIDC[i].CA)
+	}
 	for i := range c.Units {
 		paths = append(paths, &c.Units[i].State, &c.Units[i].KeyFile, &c.Units[i].PassphraseFile, &c.Units[i].PINFile)
 		if strings.Contains(c.Units[i].Module, "/") { // else the linker finds it

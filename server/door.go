@@ -76,7 +76,11 @@ func newDoors(c Config, service ck.Secret, memory uint64, log *slog.Logger) (*do
 		return nil, err
 	}
 	d := &doors{log: log, max: int64(c.Listen.Connections), holdings: newHoldings(memory/4, log)}
-	d.auth = &auth{config: c.Auth, bearer: bearer, iam: newIAM(apiKeys, service, log)}
+	oidc, err := newIssuers(c.Auth.OIDC)
+	if err != nil {
+		return nil, err
+	}
+	d.auth = &auth{config: c.Auth, bearer: bearer, iam: newIAM(apiKeys, service, log), oidc: oidc}
 	if c.TLS.Cert == "" {
 		return d, nil
 	}

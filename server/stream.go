@@ -18,6 +18,7 @@ import (
 	"grep11/grep11client/extpb"
 	"grep11/grep11client/wire"
 	"grep11/pkcs11/ck"
+	"grep11/server/access"
 )
 
 // A member of Request's oneof belongs to the method it is named after, and to
@@ -54,15 +55,23 @@ func camel(field string) string {
 	return b.String()
 }
 
+// visit is what all requests of a stream have in common.
+type visit struct {
+	call    call
+	from    *caller
+	refused error     // why its caller may not call
+	until   time.Time // when that changes; zero: never
+}
+
 // exchange serves a stream: one request, one response, in turn. It ends when
 // the caller closes its side, or with the next answer once the server stops.
 func (s *Server) exchange(stream grpc.ServerStream) error {
 	ctx := stream.Context()
-	c := call{srv: s, peer: peerName(ctx)}
-	from := callerOf(ctx)
-	ctx, refused := s.admit(ctx)
+	v := visit{call: call{srv: s, peer: peerName(ctx)}, from: callerOf(ctx)}
+	ctx, v.refused = s.admit(ctx)
+	v.until = access.IdentityOf(ctx).Until
 	for !s.draining.Load() {
-		err := s.turn(ctx, stream, c, from, refused)
+		err := s.turn(ctx, stream, v)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -73,7 +82,7 @@ func (s *Server) exchange(stream grpc.ServerStream) error {
 	return status.Error(codes.Unavailable, "the server stops")
 }
 
-func (s *Server) turn(ctx context.Context, stream grpc.ServerStream, c call, from *caller, refused error) error {
+func (s *Server) turn(ctx context.Context, stream grpc.ServerStream, v visit) error {
 	if err := s.memory.check(); err != nil {
 		return err
 	}
@@ -82,12 +91,16 @@ func (s *Server) turn(ctx context.Context, stream grpc.ServerStream, c call, fro
 	if err := stream.RecvMsg(&in); err != nil {
 		return err
 	}
+	if !v.until.IsZero() && time.Now().After(v.until) {
+		return status.Error(codes.Unauthenticated, "the bearer token has expired: open another stream, with a fresh one")
+	}
 	s.inside.Add(1)
 	defer s.inside.Add(-1)
+	c := v.call
 	c.credential, c.token, c.prehashed = r.Credential, r.Token, r.Prehashed
-	resp := s.exchanged(ctx, c, &r, errors.Join(refused, in.err))
-	from.done(in.length)
-	return stream.SendMsg(&outgoing{resp, from})
+	resp := s.exchanged(ctx, c, &r, errors.Join(v.refused, in.err))
+	v.from.done(in.length)
+	return stream.SendMsg(&outgoing{resp, v.from})
 }
 
 // exchanged answers one request of a stream.

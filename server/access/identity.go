@@ -1,11 +1,16 @@
 package access
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Identity is the peer of a connection, as its certificate or socket says.
 type Identity struct {
 	Name  string
 	Admin bool // may delete tokens and administer units
+	// Until is when what it was shown by ends; zero: not by itself.
+	Until time.Time
 }
 
 type identityKey struct{}
