@@ -29,7 +29,7 @@ func (s *Server) listen() error {
 	if err := s.doors.auth.iam.listen(s.config.Auth.IAM, s.doors.web); err != nil {
 		return err
 	}
-	return s.metrics.listen(s.config.Metrics.Listen, s.log)
+	return s.metrics.listen(s.config.Metrics.Listen, s.answerReady, s.log)
 }
 
 func (s *Server) listenUnix(path string) error {

@@ -89,8 +89,9 @@ func (m *serverMetrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// listen serves /metrics, where an address is configured.
-func (m *serverMetrics) listen(addr string, log *slog.Logger) error {
+// listen serves /metrics, and what tells of the server's health, where an address
+// is configured.
+func (m *serverMetrics) listen(addr string, ready http.HandlerFunc, log *slog.Logger) error {
 	if addr == "" {
 		return nil
 	}
@@ -100,6 +101,8 @@ func (m *serverMetrics) listen(addr string, log *slog.Logger) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", m.handler())
+	mux.HandleFunc("/ready", ready)
+	mux.HandleFunc("/live", answerLive)
 	m.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	log.Info("metrics", "address", l.Addr().String())
 	go func() {

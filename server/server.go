@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
 	"grep11/server/access"
@@ -89,6 +90,7 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 		onlyAdmins: c.Auth.TokenMakers == "admins", maxTokens: c.Keystore.Tokens}
 	s.grpc = grpc.NewServer(s.options()...)
 	s.register(s.grpc)
+	healthpb.RegisterHealthServer(s.grpc, health{srv: s})
 	return s, nil
 }
 
