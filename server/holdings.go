@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net"
 	"slices"
@@ -33,6 +34,9 @@ const (
 	// lenFrames is more than what comes with a request, such as its metadata; it is
 	// taken for part of it.
 	lenFrames = 1024
+	// lenRequest is about what a request takes while it is open, however little of
+	// it has come.
+	lenRequest = 8 << 10
 )
 
 func newHoldings(limit uint64, log *slog.Logger) *holdings {
@@ -63,7 +67,7 @@ func (h *holdings) relieve() {
 			return
 		}
 		h.log.Warn("refused", "peer", c.RemoteAddr().String(), "cause", "the server is full, and this caller keeps most of it busy: its connection is closed",
-			"requests", c.in.Load(), "answers", c.out.Load())
+			"open", c.open.Load()/lenRequest, "requests", c.in.Load(), "answers", c.out.Load())
 		_ = c.Close()
 	}
 }
@@ -86,11 +90,12 @@ type caller struct {
 	gate   *gate
 	closed sync.Once
 	gone   atomic.Bool
+	open   atomic.Int64 // for requests that are open, streams too
 	in     atomic.Int64 // of requests that are not answered yet
 	out    atomic.Int64 // of answers that are not written yet
 }
 
-func (c *caller) held() int64 { return c.in.Load() + c.out.Load() }
+func (c *caller) held() int64 { return c.open.Load() + c.in.Load() + c.out.Load() }
 
 func (c *caller) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
@@ -129,7 +134,9 @@ func (c *caller) take(from *atomic.Int64, n int) {
 	}
 }
 
-func (c *caller) letGo() { c.gate.doors.holdings.total.Add(-c.in.Swap(0) - c.out.Swap(0)) }
+func (c *caller) letGo() {
+	c.gate.doors.holdings.total.Add(-c.open.Swap(0) - c.in.Swap(0) - c.out.Swap(0))
+}
 
 func (c *caller) Close() error {
 	c.closed.Do(func() {
@@ -139,6 +146,15 @@ func (c *caller) Close() error {
 		c.gate.doors.open.Add(-1)
 	})
 	return c.Conn.Close()
+}
+
+// began notes a request, until its context ends: not all reach a handler. nil: a
+// connection of no gate's.
+func (c *caller) began(ctx context.Context) {
+	if c != nil {
+		c.add(&c.open, lenRequest)
+		context.AfterFunc(ctx, func() { c.take(&c.open, lenRequest) })
+	}
 }
 
 // done notes a request that was answered. nil: a connection of no gate's.

@@ -6,13 +6,17 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	pb "grep11/grep11client/grep11pb"
@@ -61,8 +65,17 @@ func (g *greedy) call(method string, body []byte, end bool) {
 		_ = g.WriteData(g.next, false, body[:16000])
 		body = body[16000:]
 	}
-	_ = g.WriteData(g.next, end, body)
+	if len(body) > 0 {
+		_ = g.WriteData(g.next, end, body)
+	}
 	g.next += 2
+}
+
+// begin begins n calls and sends nothing more.
+func (g *greedy) begin(n int) {
+	for range n {
+		g.call("SignSingle", nil, false)
+	}
 }
 
 func framed(n int, message []byte) []byte {
@@ -78,12 +91,13 @@ func TestACallerWhoHoldsTooMuchIsCutOff(t *testing.T) {
 	for name, step := range map[string]func(*greedy){
 		"answers that are not read":         func(g *greedy) { g.call("GenerateRandom", framed(len(random), random), true) },
 		"requests that come to no end":      func(g *greedy) { g.call("SignSingle", framed(2<<20, make([]byte, 1<<20)), false) },
+		"requests of which nothing came":    func(g *greedy) { g.begin(200) },
 		"requests of which only a bit came": func(g *greedy) { g.call("SignSingle", framed(60<<20, make([]byte, 3<<20)), false) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			const memory = 400 << 20
 			s := overLoopback(t, func(c *Config) {
-				c.Listen.Plaintext, c.Listen.Memory = []string{"127.0.0.1:0"}, memory
+				c.Listen.Plaintext, c.Listen.Memory, c.Listen.Streams = []string{"127.0.0.1:0"}, memory, 20_000
 			})
 			client := pb.NewCryptoClient(dial(t, s.Addr(false).String(), grpc.WithTransportCredentials(insecure.NewCredentials())))
 			g := newGreedy(t, s)
@@ -130,5 +144,19 @@ func TestWhoReadsHoldsNothing(t *testing.T) {
 	}
 	if held := s.doors.holdings.total.Load(); held > fairHolding {
 		t.Errorf("%d bytes are held", held)
+	}
+}
+
+// TestMetadataOfARequestIsBounded: a byte can stand for a whole field, and made the
+// server keep 5 GB for 25 MB that one caller sent.
+func TestMetadataOfARequestIsBounded(t *testing.T) {
+	s := overLoopback(t, func(c *Config) { c.Listen.Plaintext = []string{"127.0.0.1:0"} })
+	client := pb.NewCryptoClient(dial(t, s.Addr(false).String(), grpc.WithTransportCredentials(insecure.NewCredentials())))
+	for n, want := range map[int]codes.Code{8 << 10: codes.OK, 17 << 10: codes.Internal} {
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+strings.Repeat("a", n))
+		_, err := client.GenerateRandom(ctx, &pb.GenerateRandomRequest{Len: 32}, grpc.WaitForReady(true))
+		if status.Code(err) != want {
+			t.Errorf("a token of %d bytes: %v, want %v", n, err, want)
+		}
 	}
 }

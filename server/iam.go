@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -61,13 +60,8 @@ func (i *iam) listen(addr string, t *tls.Config) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+iamPath, i)
-	i.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+	i.http = serveWeb("iam", l, mux, i.log)
 	i.log.Info("listening", "how", "iam", "address", l.Addr().String())
-	go func() {
-		if err := i.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			i.log.Error("token endpoint ended", "cause", err)
-		}
-	}()
 	return nil
 }
 

@@ -64,8 +64,12 @@ func (g *memoryGuard) check() error {
 }
 
 // tap looks at a request before its message is received.
-func (g *memoryGuard) tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
-	return ctx, g.check()
+func (s *Server) tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	if err := s.memory.check(); err != nil {
+		return ctx, err
+	}
+	callerOf(ctx).began(ctx)
+	return ctx, nil
 }
 
 // machineMemory is what the control group or the machine has.

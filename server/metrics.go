@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -103,13 +102,8 @@ func (m *serverMetrics) listen(addr string, ready http.HandlerFunc, log *slog.Lo
 	mux.Handle("/metrics", m.handler())
 	mux.HandleFunc("/ready", ready)
 	mux.HandleFunc("/live", answerLive)
-	m.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	m.http = serveWeb("metrics", l, mux, log)
 	log.Info("metrics", "address", l.Addr().String())
-	go func() {
-		if err := m.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("metrics ended", "cause", err)
-		}
-	}()
 	return nil
 }
 

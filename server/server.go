@@ -97,6 +97,10 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 // window is how many bytes a caller may send before they are read.
 const window = 4 << 20
 
+// maxHeaders bounds a request's metadata as HTTP/2 counts it: a few bytes can stand
+// for much of it. Tokens and credentials take less.
+const maxHeaders = 16 << 10
+
 // do serves the extension's handlers.
 func (s *Server) do(ctx context.Context, f func(unit.Unit) (unit.Key, error)) (unit.Key, error) {
 	return balancer.Do(ctx, s.units, false, func(u unit.Unit) (unit.Key, error) {
@@ -112,7 +116,8 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.Creds(s.doors),
 		grpc.ForceServerCodecV2(protoCodec),
 		grpc.MaxRecvMsgSize(maxReceived),
-		grpc.InTapHandle(s.memory.tap),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.InTapHandle(s.tap),
 		grpc.MaxConcurrentStreams(s.config.Listen.Streams),
 		grpc.ConnectionTimeout(10 * time.Second),
 		// Fixed windows: else each request would be followed by a ping and its answer,
