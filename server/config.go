@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -21,6 +22,8 @@ type Config struct {
 	Audit    Audit        `toml:"audit"`
 	Metrics  Metrics      `toml:"metrics"`
 	Units    []UnitConfig `toml:"unit"`
+
+	path, text string // of the file, for errors
 }
 
 // Listen says where the service answers, and its limits.
@@ -89,6 +92,14 @@ func (k Keystore) Address() string {
 	return k.Path
 }
 
+// key is the one that gives the address.
+func (k Keystore) key() string {
+	if k.Postgres != "" {
+		return "keystore.postgres"
+	}
+	return "keystore.path"
+}
+
 // Audit says what is logged and where to.
 type Audit struct {
 	Level string `toml:"level"` // debug, info, warn, error
@@ -120,8 +131,12 @@ type Duration struct{ time.Duration }
 
 func (d *Duration) UnmarshalText(b []byte) (err error) {
 	d.Duration, err = time.ParseDuration(string(b))
-	if err == nil && d.Duration <= 0 {
+	switch {
+	case err != nil:
+	case d.Duration <= 0:
 		err = fmt.Errorf("%q is not a positive duration", b)
+	case d.Duration < time.Millisecond:
+		err = fmt.Errorf("%q is shorter than 1ms", b)
 	}
 	return err
 }
@@ -153,62 +168,84 @@ func LoadConfig(path string) (Config, error) {
 	if err != nil {
 		return c, err
 	}
-	md, err := toml.Decode(string(text), &c)
+	c.path, c.text = path, string(text)
+	md, err := toml.Decode(c.text, &c)
 	if err != nil {
 		return c, decodeError(path, err)
 	}
 	if unknown := md.Undecoded(); len(unknown) > 0 {
-		return c, fmt.Errorf("%s: line %d: unknown key %s", path, lineOf(string(text), unknown[0]), unknown[0])
+		return c, fmt.Errorf("%s: line %d: unknown key %s", path, lineOf(c.text, 0, unknown[0]), unknown[0])
 	}
 	if err := c.check(); err != nil {
-		return c, locate(path, string(text), err)
+		return c, c.Locate(err)
 	}
 	c.resolve(filepath.Dir(path))
 	return c, nil
 }
 
+// typeError is how the library says that a value has the wrong type.
+var typeError = regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]*)"\): (.*)`)
+
+// typeNames are the library's and Go's words for types.
+var typeNames = strings.NewReplacer("incompatible types: TOML value has type ", "is ", "; destination has type ", ", not ",
+	"map[string]any", "a table", "slice", "a list", "string", "a text", "integer", "a number", "int64", "a number", "float64", "a fraction",
+	"float", "a fraction", "boolean", "true or false", "bool", "true or false")
+
 func decodeError(path string, err error) error {
 	var p toml.ParseError
-	if !errors.As(err, &p) {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	key := ""
-	if p.LastKey != "" {
-		key = "key " + p.LastKey + ": "
-	}
-	return fmt.Errorf("%s: line %d: %s%s", path, p.Position.Line, key, p.Message)
-}
-
-// locate adds file and line to what check found.
-func locate(path, text string, err error) error {
-	var k *keyError
-	if errors.As(err, &k) {
-		if line := lineOf(text, strings.Split(k.key, ".")); line > 0 {
-			return fmt.Errorf("%s: line %d: %w", path, line, err)
+	if errors.As(err, &p) {
+		key := ""
+		if p.LastKey != "" {
+			key = "key " + p.LastKey + ": "
 		}
+		return fmt.Errorf("%s: line %d: %s%s", path, p.Position.Line, key, p.Message)
+	}
+	if m := typeError.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%s: line %s: key %s: %s", path, m[1], m[2], typeNames.Replace(m[3]))
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// lineOf finds where a key stands: its table's header, then the key itself.
-func lineOf(text string, key toml.Key) int {
+// Locate adds file and line to an error that is about a key.
+func (c *Config) Locate(err error) error {
+	var k *keyError
+	if c.path == "" || !errors.As(err, &k) {
+		return err
+	}
+	if line := lineOf(c.text, k.unit, strings.Split(k.key, ".")); line > 0 {
+		return fmt.Errorf("%s: line %d: %w", c.path, line, err)
+	}
+	return fmt.Errorf("%s: %w", c.path, err)
+}
+
+// Wrong is an error about the value of a key.
+func (c *Config) Wrong(key string, err error) error { return c.Locate(badKey(key, "%w", err)) }
+
+// lineOf finds where a key stands, or else its table: the nth of that name, or any
+// where n is 0.
+func lineOf(text string, n int, key toml.Key) int {
 	table, last := strings.Join(key[:len(key)-1], "."), key[len(key)-1]
-	current := ""
+	current, at := "", 0
+	tables := map[string]int{}
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
 			current = strings.Trim(line[:strings.LastIndex(line+"]", "]")], "[] \"")
+			tables[current]++
 			if current == key.String() {
 				return i + 1
+			}
+			if current == table && at == 0 && (n == 0 || tables[table] == n) {
+				at = i + 1
 			}
 			continue
 		}
 		name, _, _ := strings.Cut(line, "=")
-		if current == table && strings.Trim(name, " \t\"'") == last {
+		if current == table && strings.Trim(name, " \t\"'") == last && (n == 0 || tables[table] == n) {
 			return i + 1
 		}
 	}
-	return 0
+	return at
 }
 
 // resolve makes relative paths relative to the file.

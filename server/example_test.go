@@ -39,6 +39,9 @@ func TestTheExampleHasEveryKey(t *testing.T) {
 	config := reflect.TypeFor[Config]()
 	for i := range config.NumField() {
 		section := config.Field(i)
+		if !section.IsExported() {
+			continue
+		}
 		fields := section.Type
 		if fields.Kind() == reflect.Slice {
 			fields = fields.Elem()

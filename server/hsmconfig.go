@@ -34,21 +34,25 @@ type HSM struct {
 	KeysInMemory bool `toml:"keys_in_memory"`
 }
 
-// check refuses what cannot work.
-func (h HSM) check() error {
+// check refuses what cannot work, and gives the key that is wrong.
+func (h HSM) check() (key string, err error) {
 	switch {
 	case h.Module == "":
-		return errors.New("key module is missing")
+		return "module", errors.New("key module is missing")
 	case (h.Token == "") == (h.Slot == nil):
-		return errors.New("one of the keys token and slot is needed")
+		return "token", errors.New("one of the keys token and slot is needed")
+	case h.Slot != nil && int64(*h.Slot) < 0: // the decoder takes negative numbers for great ones
+		return "slot", fmt.Errorf("key slot: %d is negative", int64(*h.Slot))
 	case (h.PINFile == "") == (h.PINEnv == ""):
-		return errors.New("one of the keys pin_file and pin_env is needed")
+		return "pin_file", errors.New("one of the keys pin_file and pin_env is needed")
 	case h.NextMasterKey != "" && h.NextMasterKey == cmp.Or(h.MasterKey, hsm.DefaultMasterKey):
-		return errors.New("key next_master_key is the label of the present one: make a new one with \"grep11 unit create --master-key LABEL\"")
-	case h.CacheKeys < 0 || h.Sessions < 0:
-		return errors.New("keys cache_keys and sessions: a number is negative")
+		return "next_master_key", errors.New("key next_master_key is the label of the present one: make a new one with \"grep11 unit create --master-key LABEL\"")
+	case h.CacheKeys < 0:
+		return "cache_keys", fmt.Errorf("key cache_keys: %d is negative", h.CacheKeys)
+	case h.Sessions < 0:
+		return "sessions", fmt.Errorf("key sessions: %d is negative", h.Sessions)
 	}
-	return nil
+	return "", nil
 }
 
 func openHSM(c UnitConfig, log *slog.Logger) (unit.Unit, error) {

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -53,7 +52,7 @@ func (i *iam) listen(addr string, t *tls.Config) error {
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("listen iam: %w", err)
+		return badKey("auth.iam", "%w", err)
 	}
 	if loopback(addr) != nil {
 		l = tls.NewListener(l, t)

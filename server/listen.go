@@ -33,8 +33,11 @@ func (s *Server) listen() error {
 }
 
 func (s *Server) listenUnix(path string) error {
+	if len(path) > lenSocketPath {
+		return badKey("listen.unix", "%s has %d bytes: the path of a socket has %d at most", path, len(path), lenSocketPath)
+	}
 	if err := removeStaleSocket(path); err != nil {
-		return err
+		return badKey("listen.unix", "%w", err)
 	}
 	if err := s.listenOn(doorUnix, "unix", path); err != nil {
 		return err
@@ -45,7 +48,7 @@ func (s *Server) listenUnix(path string) error {
 func (s *Server) listenOn(d door, network, addr string) error {
 	l, err := net.Listen(network, addr)
 	if err != nil {
-		return fmt.Errorf("listen %v: %w", d, err)
+		return badKey("listen."+d.String(), "%w", err)
 	}
 	s.addListener(d, l)
 	s.log.Info("listening", "how", d.String(), "address", l.Addr().String())

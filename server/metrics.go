@@ -96,7 +96,7 @@ func (m *serverMetrics) listen(addr string, ready http.HandlerFunc, log *slog.Lo
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return err
+		return badKey("metrics.listen", "%w", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", m.handler())

@@ -88,11 +88,11 @@ func issuerClient(ca string) (*http.Client, error) {
 	if ca != "" {
 		pem, err := os.ReadFile(ca)
 		if err != nil {
-			return nil, fmt.Errorf("key auth.oidc: ca: %w", err)
+			return nil, badKey("auth.oidc", "ca: %w", err)
 		}
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("key auth.oidc: ca: %s holds no certificate", ca)
+			return nil, badKey("auth.oidc", "ca: %s holds no certificate", ca)
 		}
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	}

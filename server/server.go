@@ -49,11 +49,16 @@ type Server struct {
 }
 
 // Open makes a server of a configuration: it opens the store and the units and
-// listens, but serves nothing yet.
+// listens, but serves nothing yet. Errors name the key that is to be changed.
 func Open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
+	s, err := open(ctx, c, log)
+	return s, c.Locate(err)
+}
+
+func open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
 	store, err := keystore.Open(ctx, c.Keystore.Address())
 	if err != nil {
-		return nil, err
+		return nil, badKey(c.Keystore.key(), "%w", err)
 	}
 	members, err := openUnits(c.Units, log)
 	if err != nil {

@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -97,7 +96,7 @@ func (s stats) same(o stats) bool {
 func (f *tlsFiles) read() (*tls.Config, error) {
 	cert, err := tls.LoadX509KeyPair(f.files.Cert, f.files.Key)
 	if err != nil {
-		return nil, fmt.Errorf("key tls.cert %s, tls.key %s: %w", f.files.Cert, f.files.Key, err)
+		return nil, badKey("tls.cert", "%s with tls.key %s: %w", f.files.Cert, f.files.Key, err)
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}, Certificates: []tls.Certificate{cert}}
 	if f.files.ClientCA == "" {
@@ -105,11 +104,11 @@ func (f *tlsFiles) read() (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(f.files.ClientCA)
 	if err != nil {
-		return nil, fmt.Errorf("key tls.client_ca: %w", err)
+		return nil, badKey("tls.client_ca", "%w", err)
 	}
 	c.ClientCAs = x509.NewCertPool()
 	if !c.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("key tls.client_ca: %s holds no certificate", f.files.ClientCA)
+		return nil, badKey("tls.client_ca", "%s holds no certificate", f.files.ClientCA)
 	}
 	c.ClientAuth = tls.RequireAndVerifyClientCert
 	if f.files.ClientAuth == "optional" {

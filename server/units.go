@@ -22,10 +22,10 @@ var unitKinds = map[string]func(UnitConfig, *slog.Logger) (unit.Unit, error){"so
 func openUnits(configs []UnitConfig, log *slog.Logger) ([]balancer.Member, error) {
 	var members []balancer.Member
 	var failures []error
-	for _, c := range configs {
+	for i, c := range configs {
 		u, err := unitKinds[c.Kind](c, log)
 		if err != nil {
-			failures = append(failures, fmt.Errorf("unit %q: %w", c.Name, err))
+			failures = append(failures, &keyError{"unit.name", i + 1, fmt.Errorf("unit %q: %w", c.Name, err)})
 			log.Error("crypto unit stays down", "unit", c.Name, "cause", err)
 		}
 		if u == nil {

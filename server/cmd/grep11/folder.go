@@ -91,7 +91,7 @@ func (d *folder) start(ctx context.Context, stderr io.Writer) (*server.Server, e
 	if err != nil {
 		return nil, err
 	}
-	log, _, err := openLog(config.Audit, stderr)
+	log, _, err := openLog(config, stderr)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -43,7 +42,7 @@ inside finish and stops; a second signal stops at once.`,
 }
 
 func serve(ctx context.Context, config server.Config, stderr io.Writer) error {
-	log, closeLog, err := openLog(config.Audit, stderr)
+	log, closeLog, err := openLog(config, stderr)
 	if err != nil {
 		return err
 	}
@@ -81,16 +80,16 @@ func serveUntil(s *server.Server, signals <-chan os.Signal) error {
 }
 
 // openLog makes the log that the configuration asks for.
-func openLog(a server.Audit, stderr io.Writer) (*slog.Logger, func(), error) {
+func openLog(c server.Config, stderr io.Writer) (*slog.Logger, func(), error) {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(a.Level)); err != nil {
-		return nil, nil, fmt.Errorf("key audit.level: %w", err)
+	if err := level.UnmarshalText([]byte(c.Audit.Level)); err != nil {
+		return nil, nil, c.Wrong("audit.level", err)
 	}
 	out, done := stderr, func() {}
-	if a.File != "" {
-		f, err := os.OpenFile(a.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if c.Audit.File != "" {
+		f, err := os.OpenFile(c.Audit.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 		if err != nil {
-			return nil, nil, fmt.Errorf("key audit.file: %w", err)
+			return nil, nil, c.Wrong("audit.file", err)
 		}
 		out, done = f, func() { _ = f.Close() }
 	}
