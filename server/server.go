@@ -103,8 +103,8 @@ func New(c Config, store *keystore.Store, members []balancer.Member, log *slog.L
 const window = 4 << 20
 
 // maxHeaders bounds a request's metadata as HTTP/2 counts it: a few bytes can stand
-// for much of it. Tokens and credentials take less.
-const maxHeaders = 16 << 10
+// for much of it.
+const maxHeaders = 2 * maxBearer
 
 // do serves the extension's handlers.
 func (s *Server) do(ctx context.Context, f func(unit.Unit) (unit.Key, error)) (unit.Key, error) {
