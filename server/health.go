@@ -65,6 +65,7 @@ func (h health) Watch(r *healthpb.HealthCheckRequest, to healthpb.Health_WatchSe
 	defer tick.Stop()
 	said := healthpb.HealthCheckResponse_UNKNOWN
 	for {
+		stops := h.srv.draining.Load() // before the status, which tells of it
 		now := healthpb.HealthCheckResponse_SERVICE_UNKNOWN
 		if h.has(r.Service) {
 			now = h.status()
@@ -75,7 +76,7 @@ func (h health) Watch(r *healthpb.HealthCheckRequest, to healthpb.Health_WatchSe
 			}
 			said = now
 		}
-		if h.srv.draining.Load() {
+		if stops {
 			return status.Error(codes.Unavailable, "the server stops")
 		}
 		select {
