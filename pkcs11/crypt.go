@@ -76,6 +76,9 @@ func (s *session) cryptPart(ctx context.Context, k opKind, data []byte, out *Out
 		return err
 	}
 	piece, err := s.take(ctx, op, data, bound)
+	if err == nil && len(piece) > bound {
+		err = exactly(bound, piece)
+	}
 	if err != nil {
 		return s.fail(k, err)
 	}

@@ -54,6 +54,9 @@ func (m *Module) EncryptMessage(ctx context.Context, h ck.SessionHandle, p *GCMM
 			return err
 		}
 		sealed, err := s.finish(ctx, msg, data, nil, false)
+		if err == nil && p != nil {
+			err = exactly(len(data)+len(p.Tag), sealed)
+		}
 		if err != nil {
 			return err
 		}

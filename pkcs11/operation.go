@@ -287,6 +287,9 @@ func (s *session) conclude(op *operation, out *Output, bound int, input []byte, 
 	}
 	if op.result == nil && (out.Has(bound) || op.kind == opDecrypt && out.Has(bound-slack(op, bound))) {
 		result, err := produce()
+		if err == nil && (op.kind != opDecrypt || len(result) > bound) {
+			err = exactly(bound, result)
+		}
 		if err != nil {
 			return s.fail(op.kind, err)
 		}

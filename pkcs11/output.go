@@ -32,12 +32,21 @@ func (o *Output) Reserve(n int) (bool, error) {
 	return true, nil
 }
 
-// Write stores a result that Reserve made room for.
+// Write stores a result that Reserve made room for. Longer ones come from a
+// service that is broken.
 func (o *Output) Write(b []byte) error {
 	if len(b) > len(o.buf) {
-		panic("pkcs11: result longer than reserved")
+		return fmt.Errorf("the service gave %d bytes, where %d are the most: %w", len(b), len(o.buf), ck.CKR_DEVICE_ERROR)
 	}
 	*o.size = uint64(copy(o.buf, b))
+	return nil
+}
+
+// exactly checks the length of a result that can have no other one.
+func exactly(n int, b []byte) error {
+	if len(b) != n {
+		return fmt.Errorf("the service gave %d bytes instead of %d: %w", len(b), n, ck.CKR_DEVICE_ERROR)
+	}
 	return nil
 }
 

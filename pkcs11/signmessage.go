@@ -36,6 +36,9 @@ func (m *Module) SignMessage(ctx context.Context, h ck.SessionHandle, data []byt
 			return err
 		}
 		sig, err := s.single(ctx, process.fresh(), data, nil)
+		if err == nil {
+			err = exactly(process.signatureLen(), sig)
+		}
 		if err != nil {
 			return err
 		}
@@ -89,6 +92,9 @@ func (m *Module) SignMessageNext(ctx context.Context, h ck.SessionHandle, part [
 			}
 		}
 		sig, err := s.nextPart(ctx, process, msg, part, nil, out != nil)
+		if err == nil && out != nil {
+			err = exactly(process.signatureLen(), sig)
+		}
 		if err != nil || out == nil {
 			return err
 		}

@@ -118,6 +118,7 @@ var statusCodes = map[codes.Code]struct {
 	codes.DeadlineExceeded:  {ck.CKR_DEVICE_ERROR, true},
 	codes.Unavailable:       {ck.CKR_DEVICE_REMOVED, true},
 	codes.Aborted:           {ck.CKR_DEVICE_ERROR, true},
+	codes.Internal:          {ck.CKR_DEVICE_ERROR, false}, // such as an answer that cannot be read
 	codes.Unimplemented:     {ck.CKR_FUNCTION_NOT_SUPPORTED, false},
 	codes.ResourceExhausted: {ck.CKR_IBM_TRANSPORT_LIMIT, false},
 	codes.Unauthenticated:   {ck.CKR_IBM_GREP11_NOT_AUTHENTICATED, false},

@@ -42,6 +42,7 @@ func TestErrorsWithoutACode(t *testing.T) {
 		"an error of no kind is a general error":        {errors.New("x"), ck.CKR_GENERAL_ERROR, false},
 		"a dead connection is a removed device":         {status.Error(codes.Unavailable, "x"), ck.CKR_DEVICE_REMOVED, true},
 		"a missing method is an unsupported function":   {status.Error(codes.Unimplemented, "x"), ck.CKR_FUNCTION_NOT_SUPPORTED, false},
+		"an answer that cannot be read is the device's": {status.Error(codes.Internal, "x"), ck.CKR_DEVICE_ERROR, false},
 		"an unknown status is a general error":          {status.Error(codes.DataLoss, "x"), ck.CKR_GENERAL_ERROR, false},
 		"an error that says CKR_OK is a general error":  {DecodeError(&grep11pb.Grep11Error{}), ck.CKR_GENERAL_ERROR, false},
 		"no detail at all is a general error":           {DecodeError(nil), ck.CKR_GENERAL_ERROR, false},
