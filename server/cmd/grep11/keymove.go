@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"grep11/pkcs11/ck"
-	"grep11/server"
 	"grep11/server/archive"
 	"grep11/server/keystore"
 )
@@ -32,7 +31,7 @@ func (f *storeFlags) add(c *cobra.Command) {
 }
 
 func (f *storeFlags) get() (store string, passphrase ck.Secret, err error) {
-	c, err := server.LoadConfig(f.config)
+	c, err := loadServer(f.config, "server-config")
 	if err != nil {
 		return "", nil, err
 	}

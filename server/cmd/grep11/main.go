@@ -45,8 +45,26 @@ func root() *cobra.Command {
 	c.AddCommand(serveCommand(), devCommand(), tokenCommand(), unitCommand(), keyCommand(), doctorCommand(), versionCommand())
 	for _, group := range c.Commands() {
 		refuseUnknown(group)
+		tellUse(group)
 	}
 	return c
+}
+
+// tellUse makes commands say what they take where cobra counts arguments.
+func tellUse(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		tellUse(sub)
+	}
+	check := c.Args
+	if check == nil || c.HasSubCommands() {
+		return
+	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		if check(c, args) == nil {
+			return nil
+		}
+		return fmt.Errorf("arguments are wrong (%d): %s; %q shows an example", len(args), c.UseLine(), c.CommandPath()+" --help")
+	}
 }
 
 // refuseUnknown makes a group of commands fail on a name that it does not have,

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -29,7 +32,7 @@ inside finish and stops; a second signal stops at once.`,
 				_, err := io.WriteString(c.OutOrStdout(), server.Example)
 				return err
 			}
-			config, err := server.LoadConfig(path)
+			config, err := loadServer(path, "config")
 			if err != nil {
 				return err
 			}
@@ -39,6 +42,15 @@ inside finish and stops; a second signal stops at once.`,
 	c.Flags().StringVar(&path, "config", path, "the server's configuration")
 	c.Flags().BoolVar(&example, "example", false, "print a configuration that explains every key, and end")
 	return c
+}
+
+// loadServer reads the server's configuration, which a flag named.
+func loadServer(path, flag string) (server.Config, error) {
+	c, err := server.LoadConfig(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf(`%w: name the server's configuration with --%s; "grep11 serve --example" prints one to begin with`, err, flag)
+	}
+	return c, err
 }
 
 func serve(ctx context.Context, config server.Config, stderr io.Writer) error {

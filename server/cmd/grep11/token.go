@@ -38,7 +38,8 @@ func tokenInit(f *clientFlags) *cobra.Command {
 		Short: "Make a token, or with --reset empty one",
 		Long: `Make a token with a security officer's PIN and, where one is given, a user PIN.
 PINs are 4 to 255 bytes. With --reset an existing token loses all its objects; the
-security officer's PIN must then be the one it has.`,
+security officer's PIN must then be the one it has. A token that has no user PIN yet,
+since the command was interrupted, gets it when the command is given again.`,
 		Example: "  grep11 token init --label web --so-pin 87654321 --pin 12345678",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -78,21 +79,26 @@ security officer's PIN must then be the one it has.`,
 	return c
 }
 
+// initToken makes a token, or goes on with one that an interrupted call left without
+// its user's PIN.
 func initToken(ctx context.Context, c *grep11client.Client, label string, reset bool, so, user ck.Secret) (grep11client.TokenInfo, error) {
-	old, err := findToken(ctx, c, label)
-	switch {
-	case err == nil && !reset:
-		return old, fmt.Errorf("a token is called %q already; --reset would empty it", label)
-	case errors.Is(err, errNoToken) && reset, err != nil && !errors.Is(err, errNoToken):
-		return old, err
-	}
-	t, err := c.InitToken(ctx, old.ID, label, so)
-	if err != nil || user == nil {
+	t, err := findToken(ctx, c, label)
+	if err != nil && (reset || !errors.Is(err, errNoToken)) {
 		return t, err
+	}
+	unfinished := err == nil && user != nil && t.Flags&ck.CKF_USER_PIN_INITIALIZED == 0
+	switch {
+	case unfinished && !reset:
+	case err == nil && !reset:
+		return t, fmt.Errorf("a token is called %q already; --reset would empty it", label)
+	default:
+		if t, err = c.InitToken(ctx, t.ID, label, so); err != nil || user == nil {
+			return t, err
+		}
 	}
 	tok := c.Token(t.ID)
 	if err := tok.Login(ctx, ck.CKU_SO, so); err != nil {
-		return t, err
+		return t, fmt.Errorf("token %q has no PIN of its user yet: %w", label, err)
 	}
 	if err := errors.Join(tok.InitPIN(ctx, user), tok.Logout(ctx)); err != nil {
 		return t, err
