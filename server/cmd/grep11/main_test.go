@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"grep11/server/admin/operator"
 )
 
@@ -311,6 +313,25 @@ func TestWrongUsesAreExplained(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestExamplesCallTheirCommand(t *testing.T) {
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+		if c.HasSubCommands() || c.Name() == "help" || c.Parent().Name() == "completion" {
+			return
+		}
+		if !strings.Contains(c.Example, c.CommandPath()+" ") && !strings.HasSuffix(c.Example, c.CommandPath()) && !strings.Contains(c.Example, c.CommandPath()+"\n") {
+			t.Errorf("%s: the example is %q", c.CommandPath(), c.Example)
+		}
+		if strings.Contains(c.Example, "--help") {
+			t.Errorf("%s: the example is a way to see it", c.CommandPath())
+		}
+	}
+	walk(root())
 }
 
 func TestEveryCommandHasAnExample(t *testing.T) {

@@ -189,12 +189,30 @@ func unitAdmin(f *unitFlags) *cobra.Command {
 	return c
 }
 
+// signedExamples are those of the signed commands, after "grep11 unit".
+var signedExamples = map[string]string{
+	"add":           "admin add dave.key.crt --key alice.key --key bob.key",
+	"remove":        "admin remove carol.key.crt --key alice.key --key bob.key",
+	"threshold":     "threshold 2 2 --key alice.key --key bob.key",
+	"attribute":     "attribute permissions 0x81ff0051 --key alice.key --key bob.key",
+	"policy":        "policy strict --key alice.key --key bob.key",
+	"zeroize":       "zeroize --unit unit1 --key alice.key --key bob.key",
+	"load":          "mk load one.part two.part three.part --key alice.key",
+	"commit":        "mk commit --key alice.key --key bob.key",
+	"activate":      "mk activate --key alice.key",
+	"rewrap":        "mk rewrap",
+	"rotate":        "mk rotate four.part five.part --key alice.key --key bob.key",
+	"copy":          "mk copy unit1 --key alice.key --key bob.key",
+	"clear-new":     "mk clear-new --key alice.key",
+	"clear-current": "mk clear-current --unit unit1 --key alice.key --key bob.key",
+}
+
 // signed makes a command that is signed and ends with the units' new state.
 func (f *unitFlags) signed(use, short string, args cobra.PositionalArgs, do func(context.Context, *session, []string) error) *cobra.Command {
 	name, _, _ := strings.Cut(use, " ")
 	return &cobra.Command{
 		Use: use, Short: short, Args: args,
-		Example: "  grep11 unit " + name + " --dry-run --help",
+		Example: "  grep11 unit " + signedExamples[name],
 		RunE: func(c *cobra.Command, args []string) error {
 			return f.run(c, true, func(ctx context.Context, s *session) error {
 				if err := do(ctx, s, args); err != nil {
@@ -270,23 +288,32 @@ func adminExport(f *unitFlags) *cobra.Command {
 
 func unitThreshold(f *unitFlags) *cobra.Command {
 	return f.signed("threshold SIGNATURES REVOCATIONS", "Set both thresholds", cobra.ExactArgs(2), func(ctx context.Context, s *session, args []string) error {
-		a, errA := strconv.ParseUint(args[0], 10, 32)
-		b, errB := strconv.ParseUint(args[1], 10, 32)
+		signatures, errA := number(args[0])
+		revocations, errB := number(args[1])
 		if err := errors.Join(errA, errB); err != nil {
 			return err
 		}
-		return s.SetThresholds(ctx, uint32(a), uint32(b), s.keys)
+		return s.SetThresholds(ctx, signatures, revocations, s.keys)
 	})
 }
 
 func unitAttribute(f *unitFlags) *cobra.Command {
 	return f.signed("attribute NAME VALUE", "Set an attribute, such as permissions 0x81ff0051", cobra.ExactArgs(2), func(ctx context.Context, s *session, args []string) error {
-		v, err := strconv.ParseUint(args[1], 0, 32)
+		v, err := number(args[1])
 		if err != nil {
 			return err
 		}
-		return s.SetAttribute(ctx, args[0], uint32(v), s.keys)
+		return s.SetAttribute(ctx, args[0], v, s.keys)
 	})
+}
+
+// number reads a decimal or, after 0x, hexadecimal number.
+func number(s string) (uint32, error) {
+	v, err := strconv.ParseUint(s, 0, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number of 32 bits", s)
+	}
+	return uint32(v), nil
 }
 
 func unitPolicy(f *unitFlags) *cobra.Command {
