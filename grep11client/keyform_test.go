@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
+	"math/big"
 	"testing"
 
 	"grep11/pkcs11/ck"
@@ -40,6 +41,7 @@ func TestRSAKeysAreCompleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := rsaTemplate(k)
+	unusual := full.Set(ck.Bytes(ck.CKA_PRIVATE_EXPONENT, inverse(big.NewInt(65539), k).Bytes()))
 	for name, row := range map[string]struct {
 		in ck.Template
 		rv ck.RV
@@ -51,7 +53,8 @@ func TestRSAKeysAreCompleted(t *testing.T) {
 		"without the private exponent":         {full.Without(ck.CKA_PRIVATE_EXPONENT), ck.CKR_OK},
 		"without a modulus":                    {full.Without(ck.CKA_MODULUS), ck.CKR_TEMPLATE_INCOMPLETE},
 		"without both exponents":               {full.Without(ck.CKA_PRIVATE_EXPONENT, ck.CKA_PUBLIC_EXPONENT), ck.CKR_TEMPLATE_INCOMPLETE},
-		"with modulus and private exponent":    {full.Without(ck.CKA_PRIME_1, ck.CKA_PRIME_2, ck.CKA_PUBLIC_EXPONENT), ck.CKR_TEMPLATE_INCOMPLETE},
+		"with modulus and private exponent":    {full.Without(ck.CKA_PRIME_1, ck.CKA_PRIME_2, ck.CKA_PUBLIC_EXPONENT), ck.CKR_OK},
+		"with these and an unusual exponent":   {unusual.Without(ck.CKA_PRIME_1, ck.CKA_PUBLIC_EXPONENT), ck.CKR_TEMPLATE_INCOMPLETE},
 		"with a prime of another key":          {full.Set(ck.Bytes(ck.CKA_PRIME_1, []byte{0xd})), ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		"with exponents that do not match":     {full.Set(ck.Bytes(ck.CKA_PUBLIC_EXPONENT, []byte{3})), ck.CKR_ATTRIBUTE_VALUE_INVALID},
 		"with a wrong exponent and no primes":  {full.Without(ck.CKA_PRIME_1).Set(ck.Bytes(ck.CKA_PUBLIC_EXPONENT, []byte{5})), ck.CKR_ATTRIBUTE_VALUE_INVALID},
@@ -83,6 +86,13 @@ func TestRSAKeysAreCompleted(t *testing.T) {
 	if want, _ := x509.MarshalPKIXPublicKey(k.Public()); err != nil || !bytes.Equal(der, want) {
 		t.Errorf("public key: %x, %v", der, err)
 	}
+}
+
+// inverse gives the private exponent of another public one.
+func inverse(e *big.Int, k *rsa.PrivateKey) *big.Int {
+	p1 := new(big.Int).Sub(k.Primes[0], one)
+	q1 := new(big.Int).Sub(k.Primes[1], one)
+	return new(big.Int).ModInverse(e, p1.Mul(p1, q1))
 }
 
 func zeroLed(t ck.Template) ck.Template {

@@ -12,6 +12,9 @@ const maxRSABytes = 1024
 
 var one = big.NewInt(1)
 
+// usualExponents are looked at where a template has no CKA_PUBLIC_EXPONENT.
+var usualExponents = []int64{65537, 3, 17, 5, 257}
+
 func number(t ck.Template, at ck.AttributeType) (*big.Int, error) {
 	b := t.Bytes(at)
 	if len(b) > maxRSABytes {
@@ -111,17 +114,31 @@ func (k *rsaPrivateKey) checkExponents(t ck.Template) error {
 	return nil
 }
 
+// guess finds the public exponent if it is a usual one: two raised to both
+// exponents is two again.
+func (k *rsaPrivateKey) guess() bool {
+	two := big.NewInt(2)
+	half := new(big.Int).Exp(two, k.D, k.N)
+	for _, e := range usualExponents {
+		k.E.SetInt64(e)
+		if new(big.Int).Exp(half, k.E, k.N).Cmp(two) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // factor finds the primes from modulus and exponents (NIST SP 800-56B,
 // appendix C): a square root of 1 other than ±1 shares a factor with N.
 func (k *rsaPrivateKey) factor() error {
 	if k.D.Sign() == 0 {
 		return missing(ck.CKA_PRIVATE_EXPONENT)
 	}
-	if k.E.Sign() == 0 {
-		return missing(ck.CKA_PUBLIC_EXPONENT)
-	}
 	if k.N.Bit(0) == 0 || k.N.BitLen() < 16 {
 		return wrong(ck.CKA_MODULUS, "even or tiny")
+	}
+	if k.E.Sign() == 0 && !k.guess() {
+		return missing(ck.CKA_PUBLIC_EXPONENT)
 	}
 	m := new(big.Int).Mul(k.D, k.E)
 	m.Sub(m, one)
