@@ -203,8 +203,8 @@ func (s *session) key(ctx context.Context, h ck.ObjectHandle, u use) (*object, e
 	panic("pkcs11: unreachable")
 }
 
-// active gives the operation of a kind. Where the login it needs is over it
-// ends, and CKR_USER_NOT_LOGGED_IN says why.
+// active gives the operation of a kind. Where the login it needs is over, or its
+// key's PIN was not shown, it ends, and CKR_USER_NOT_LOGGED_IN says why.
 func (s *session) active(k opKind) (*operation, error) {
 	op := s.ops[k]
 	if op == nil {
@@ -218,6 +218,7 @@ func (s *session) active(k opKind) (*operation, error) {
 		return nil, fmt.Errorf("%v: the login has changed: %w", k, ck.CKR_USER_NOT_LOGGED_IN)
 	}
 	if op.locked {
+		s.end(k)
 		return nil, fmt.Errorf("%v wants its PIN for each use: %w", op.key, ck.CKR_USER_NOT_LOGGED_IN)
 	}
 	return op, nil
