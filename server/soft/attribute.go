@@ -101,8 +101,8 @@ func (r *request) readBits(defaults unit.Bits) (unit.Bits, error) {
 	return r.readSensitive(bits)
 }
 
-// readSensitive: a value may be read only where the template says both
-// SENSITIVE false and EXTRACTABLE true, explicitly.
+// readSensitive: a key is sensitive unless the template says otherwise. Its value
+// may be read only where it is extractable, too.
 func (r *request) readSensitive(bits unit.Bits) (unit.Bits, error) {
 	if r.class == ck.CKO_PUBLIC_KEY {
 		return bits, nil
@@ -111,7 +111,7 @@ func (r *request) readSensitive(bits unit.Bits) (unit.Bits, error) {
 	if err != nil {
 		return 0, err
 	}
-	return bits.Set(unit.BitInsensitive, !sensitive && bits.Has(unit.BitExtractable)), nil
+	return bits.Set(unit.BitInsensitive, !sensitive), nil
 }
 
 // born adds the history of a key that the unit generated.

@@ -208,7 +208,7 @@ func (u *Unit) UnwrapKey(_ context.Context, m mech.Mechanism, wrapped []byte, ke
 // to whoever encrypted it. (RSA keys wrap with their public half, which anybody
 // may bring: against them the means are CKA_WRAP_WITH_TRUSTED and templates.)
 func (w *wrapping) mayShow(r *request) error {
-	shown, err := r.readSensitive(unit.BitExtractable)
+	shown, err := r.readSensitive(0)
 	if err != nil || !shown.Has(unit.BitInsensitive) || w.kek.class != ck.CKO_SECRET_KEY {
 		return err
 	}

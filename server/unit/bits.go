@@ -33,8 +33,8 @@ const (
 )
 
 const (
-	// BitInsensitive: the value may be read. Only for keys whose template said
-	// both SENSITIVE false and EXTRACTABLE true.
+	// BitInsensitive: the template said SENSITIVE false. The value of a key that is
+	// extractable, too, may be read.
 	BitInsensitive Bits = 1 << (32 + iota)
 	BitAlwaysSensitive
 	BitEncapsulate

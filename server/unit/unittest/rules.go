@@ -112,6 +112,8 @@ func testAttributes(t *testing.T, k *kit) {
 		{"a generated secret key", k.aes(t), want{ck.CKA_LOCAL: true, ck.CKA_SENSITIVE: true, ck.CKA_ALWAYS_SENSITIVE: true, ck.CKA_NEVER_EXTRACTABLE: true,
 			ck.CKA_EXTRACTABLE: false, ck.CKA_MODIFIABLE: true, ck.CKA_ENCRYPT: true, ck.CKA_WRAP: false, ck.CKA_DERIVE: false, ck.CKA_TRUSTED: false}},
 		{"an extractable one", k.aes(t, ck.Bool(ck.CKA_EXTRACTABLE, true)), want{ck.CKA_EXTRACTABLE: true, ck.CKA_NEVER_EXTRACTABLE: false, ck.CKA_SENSITIVE: true}},
+		{"one that is neither extractable nor sensitive", k.aes(t, ck.Bool(ck.CKA_SENSITIVE, false)), want{ck.CKA_EXTRACTABLE: false, ck.CKA_SENSITIVE: false,
+			ck.CKA_NEVER_EXTRACTABLE: true, ck.CKA_ALWAYS_SENSITIVE: false}},
 		{"a private key", priv, want{ck.CKA_SIGN: true, ck.CKA_DECRYPT: false, ck.CKA_DERIVE: false, ck.CKA_LOCAL: true, ck.CKA_NEVER_EXTRACTABLE: true}},
 		{"a public key", pub, want{ck.CKA_VERIFY: true, ck.CKA_ENCRYPT: false, ck.CKA_WRAP: false, ck.CKA_LOCAL: true}},
 	} {
@@ -127,6 +129,10 @@ func testAttributes(t *testing.T, k *kit) {
 				t.Errorf("%s: answered %v as %v", c.name, a, got)
 			}
 		}
+	}
+	unread, err := k.Attributes(ctx, k.aes(t, ck.Bool(ck.CKA_SENSITIVE, false)).Blob, []ck.AttributeType{ck.CKA_VALUE})
+	if !errors.Is(err, ck.CKR_ATTRIBUTE_SENSITIVE) || unread.Has(ck.CKA_VALUE) {
+		t.Errorf("the value of a key that is not extractable: %v, %v", unread, err)
 	}
 	got, err := k.Attributes(ctx, priv.Blob, []ck.AttributeType{ck.CKA_VALUE, ck.CKA_KEY_TYPE, ck.CKA_LABEL, ck.CKA_IBM_MACED_PUBLIC_KEY_INFO})
 	if !errors.Is(err, ck.CKR_ATTRIBUTE_SENSITIVE) || !errors.Is(err, ck.CKR_ATTRIBUTE_TYPE_INVALID) || !got.Has(ck.CKA_KEY_TYPE) || got.Has(ck.CKA_VALUE) {
