@@ -39,7 +39,7 @@ var rules = []rule{
 	{Type: ck.CKA_UNIQUE_ID, On: every, Is: computed},
 	{Type: ck.CKA_TOKEN, On: stored, Is: copyChanges, Default: no},
 	{Type: ck.CKA_TOKEN, On: profiles, Default: yes},
-	{Type: ck.CKA_PRIVATE, On: hidden, Is: copyChanges, Default: yes},
+	{Type: ck.CKA_PRIVATE, On: hidden | data, Is: copyChanges, Default: yes},
 	{Type: ck.CKA_PRIVATE, On: every, Is: copyChanges, Default: no},
 	{Type: ck.CKA_MODIFIABLE, On: keys, Is: copyChanges | sealed, Default: yes},
 	{Type: ck.CKA_MODIFIABLE, On: stored, Is: copyChanges, Default: yes},

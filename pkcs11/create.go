@@ -80,8 +80,9 @@ func (s *session) checked(p purpose, class ck.ObjectClass, kind uint64, t ck.Tem
 	}
 	// Keys of a session that nobody has logged in to are public by default:
 	// OpenSSL's provider makes such keys to derive from, and no other application sees them.
-	owned := onToken || user == loggedUser
-	private, err := t.Bool(ck.CKA_PRIVATE, owned && classOf[class]&hidden != 0)
+	// Data are the user's where there is one.
+	owned := user == loggedUser && class == ck.CKO_DATA || (onToken || user == loggedUser) && classOf[class]&hidden != 0
+	private, err := t.Bool(ck.CKA_PRIVATE, owned)
 	if err != nil {
 		return nil, err
 	}

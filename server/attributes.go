@@ -131,10 +131,10 @@ func complete(class ck.ObjectClass, t ck.Template, token, private bool) ck.Templ
 	return t
 }
 
-// isPrivate reads CKA_PRIVATE. Keys that hold secrets are private by default
-// where a user is there to own them (grep11-wire 17.1).
+// isPrivate reads CKA_PRIVATE. Keys that hold secrets, and data, are private by
+// default where a user is there to own them (grep11-wire 17.1).
 func isPrivate(class ck.ObjectClass, t ck.Template, c access.Caller, token keystore.ID) (bool, error) {
-	private, err := t.Bool(ck.CKA_PRIVATE, isSecret(class) && c.UserOf(token))
+	private, err := t.Bool(ck.CKA_PRIVATE, (isSecret(class) || class == ck.CKO_DATA) && c.UserOf(token))
 	if err == nil && private && !c.UserOf(token) {
 		err = fmt.Errorf("private %v without a user: %w", class, ck.CKR_USER_NOT_LOGGED_IN)
 	}

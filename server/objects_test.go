@@ -183,7 +183,7 @@ func TestSetAttributes(t *testing.T) {
 	key := made[1]
 	fixed, err := user.create(data(isFalse(ck.CKA_MODIFIABLE)), nil)
 	wantRV(t, err, ck.CKR_OK)
-	plain, err := user.create(data(), nil)
+	plain, err := user.create(data(isFalse(ck.CKA_PRIVATE)), nil)
 	wantRV(t, err, ck.CKR_OK)
 	certificate := ck.Template{ck.Ulong(ck.CKA_CLASS, ck.CKO_CERTIFICATE), ck.Ulong(ck.CKA_CERTIFICATE_TYPE, ck.CKC_X_509_ATTR_CERT)}
 	cert, err := user.create(certificate, nil)
