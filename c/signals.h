@@ -6,23 +6,33 @@
 #include <signal.h>
 #include <stdbool.h>
 
+#include "engine.h"
+
 /* Called by Go once its own handlers are there. */
 void signals_leave(void);
 
-/* A thread's first call of a Go runtime leaves SIGCHLD unblocked, whatever its
- * mask was: CALL_GO makes a call, sets rv to its answer and gives the mask back. A
- * runtime is named by its engine. Later calls cost a comparison. */
+/* Signals that an application's thread leaves alone while it is in Go, where its stack
+ * may be too small for the application's handlers. Between hold and release it calls
+ * Go; a runtime is named by its engine. */
+struct held {
+	sigset_t before;
+	bool any;
+};
+
+void signals_hold(const struct engine *runtime, struct held *held);
+
+static inline void signals_release(const struct held *held)
+{
+	if (held->any)
+		pthread_sigmask(SIG_SETMASK, &held->before, NULL);
+}
+
 #define CALL_GO(runtime, rv, call)                                          \
 	do {                                                                \
-		sigset_t mask;                                              \
-		bool first = called != (runtime) && !pthread_sigmask(SIG_BLOCK, NULL, &mask); \
+		struct held held;                                           \
+		signals_hold(runtime, &held);                               \
 		(rv) = call;                                                \
-		if (first) {                                                \
-			called = (runtime);                                 \
-			pthread_sigmask(SIG_SETMASK, &mask, NULL);          \
-		}                                                           \
+		signals_release(&held);                                     \
 	} while (0)
-
-extern __thread const void *called __attribute__((tls_model("initial-exec")));
 
 #endif

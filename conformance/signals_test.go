@@ -7,3 +7,9 @@ func TestSignalsAreTheApplicationsOwn(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+func TestHandlersInterruptCalls(t *testing.T) {
+	if out := run(t, service, compile(t, "handlers.c"), modulePath(t)); out != "interrupted: 1, answer: 0\n" {
+		t.Error(out)
+	}
+}
