@@ -34,6 +34,7 @@ type service struct {
 	group             string   // what has access to the configuration beside its owner
 
 	listen string
+	binary string    // the command, if it is not the one that make build makes
 	plain  string    // the library's configuration for grep11.Crypto alone
 	server *exec.Cmd // nil while it does not run
 }
@@ -68,7 +69,11 @@ func (s *service) startSoftHSM(t *testing.T) {
 // after a kill, and learns from it where things are.
 func (s *service) startServer(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command(built(t, "grep11"), kind.DevArgs("--dir", s.dir+"/dev", "--listen", s.listen)...)
+	binary := s.binary
+	if binary == "" {
+		binary = built(t, "grep11")
+	}
+	cmd := exec.Command(binary, kind.DevArgs("--dir", s.dir+"/dev", "--listen", s.listen)...)
 	log, err := os.OpenFile(s.dir+"/server.log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
