@@ -170,7 +170,7 @@ func remotePeer(base *key, public []byte) (*curve, []byte, error) {
 	if info.family != &ecFamily || base.remote == nil {
 		return nil, nil, errNotPrivate
 	}
-	point := unwrapPoint(public, 1+2*info.curve.field)
+	point := info.curve.full(unwrapPoint(public, 1+2*info.curve.field))
 	if _, err := info.curve.public(point); err != nil {
 		return nil, nil, fmt.Errorf("%v: %w", err, ck.CKR_MECHANISM_PARAM_INVALID)
 	}

@@ -1,6 +1,7 @@
 package soft
 
 import (
+	"crypto/elliptic"
 	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -26,7 +27,7 @@ var ecFamily = family{
 // (FIPS 186-5 6.4.1). Signatures are r and s, each as long as the order.
 type ecPrivate interface {
 	sign(digest []byte) ([]byte, error)
-	// agree gives the X coordinate; point is uncompressed.
+	// agree gives the X coordinate; point is full, or of a curve that Go lacks.
 	agree(point []byte) ([]byte, error)
 }
 
@@ -50,6 +51,25 @@ func (c *curve) checkForm(point []byte) error {
 		return badPoint(c)
 	}
 	return nil
+}
+
+// isCompressed looks at a point's length and first byte; whether there is such a
+// point is still to be seen.
+func (c *curve) isCompressed(point []byte) bool {
+	return len(point) == 1+c.field && (point[0] == 2 || point[0] == 3)
+}
+
+// full brings another party's point from its compressed form (ANSI X9.62 A.5.2) to
+// the uncompressed one, on Go's curves. It is empty if there is no such point.
+func (c *curve) full(point []byte) []byte {
+	if c.goType == nil || !c.isCompressed(point) {
+		return point
+	}
+	x, y := elliptic.UnmarshalCompressed(c.goType, point)
+	if x == nil {
+		return nil
+	}
+	return append([]byte{4}, halves(x, y, c.field)...)
 }
 
 // private opens a scalar, public a point, by whichever engine is best.

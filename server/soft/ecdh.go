@@ -83,8 +83,8 @@ func x963(h crypto.Hash, z, shared []byte, n int) ck.Secret {
 	return out[:n]
 }
 
-// agree runs the key agreement of the key's curve with a point that is raw or,
-// as PKCS#11 callers have it, in an OCTET STRING.
+// agree runs the key agreement of the key's curve with a point that is raw,
+// compressed or not, or, as PKCS#11 callers have it, in an OCTET STRING.
 func agree(k *key, point []byte) (ck.Secret, error) {
 	info, err := parseSPKI(k.spki)
 	if err != nil {
@@ -100,7 +100,7 @@ func agree(k *key, point []byte) (ck.Secret, error) {
 	if o.priv == nil {
 		return nil, errNotPrivate
 	}
-	z, err := o.priv.agree(unwrapPoint(point, 1+2*o.info.curve.field))
+	z, err := o.priv.agree(o.info.curve.full(unwrapPoint(point, 1+2*o.info.curve.field)))
 	if ck.RVOf(err) == ck.CKR_PUBLIC_KEY_INVALID {
 		return nil, fmt.Errorf("%v: %w", err, ck.CKR_MECHANISM_PARAM_INVALID)
 	}

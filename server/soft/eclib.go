@@ -79,7 +79,7 @@ func derOf(sig []byte) []byte {
 }
 
 func (p *libKey) agree(point []byte) ([]byte, error) {
-	if err := p.c.checkForm(point); err != nil {
+	if err := p.c.checkForm(point); err != nil && !p.c.isCompressed(point) {
 		return nil, err
 	}
 	peer, err := libcrypto.Public(makeSPKI(oidEC, p.c.oid, point))

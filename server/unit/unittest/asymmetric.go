@@ -271,7 +271,7 @@ func testECDH(t *testing.T, k *kit) {
 			t.Fatal(err)
 		}
 		point := peer.PublicKey().Bytes()
-		for _, form := range [][]byte{point, octetString(point)} {
+		for _, form := range [][]byte{point, octetString(point), compressed(point), octetString(compressed(point))} {
 			m := mech.Mechanism{Type: ck.CKM_ECDH1_DERIVE, Param: &mech.ECDH1{KDF: ck.CKD_NULL, Public: form}}
 			z, err := k.DeriveKey(ctx, m, priv, nil, readable(len(want)))
 			if err != nil || !bytes.Equal(k.value(t, z.Blob), want) {
@@ -283,12 +283,30 @@ func testECDH(t *testing.T, k *kit) {
 			}
 		}
 		point[len(point)-1] ^= 1
-		m := mech.Mechanism{Type: ck.CKM_ECDH1_DERIVE, Param: &mech.ECDH1{KDF: ck.CKD_NULL, Public: point}}
-		if _, err := k.DeriveKey(ctx, m, priv, nil, readable(16)); !errors.Is(err, ck.CKR_MECHANISM_PARAM_INVALID) {
-			t.Errorf("%s, a point beside the curve: %v", name, err)
+		for what, form := range map[string][]byte{
+			"a point beside the curve": point, "no point's X coordinate": beside(goCurves[name], compressed(point)), "a compressed point cut short": compressed(point)[1:],
+		} {
+			m := mech.Mechanism{Type: ck.CKM_ECDH1_DERIVE, Param: &mech.ECDH1{KDF: ck.CKD_NULL, Public: form}}
+			if _, err := k.DeriveKey(ctx, m, priv, nil, readable(16)); !errors.Is(err, ck.CKR_MECHANISM_PARAM_INVALID) {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
 		}
 	}
 	testX963(t, k)
+}
+
+// compressed is the form of ANSI X9.62 that has one coordinate, and the other's parity.
+func compressed(point []byte) []byte {
+	return append([]byte{2 + point[len(point)-1]&1}, point[1:1+len(point)/2]...)
+}
+
+// beside changes a compressed point until no point on the curve has its coordinate.
+func beside(c elliptic.Curve, point []byte) []byte {
+	for ; ; point[len(point)-1]++ {
+		if x, _ := elliptic.UnmarshalCompressed(c, point); x == nil {
+			return point
+		}
+	}
 }
 
 func octetString(b []byte) []byte {
