@@ -30,5 +30,6 @@
 // since no HSM lets go of a running operation.
 //
 // Lock order: pool.mu, then modules.mu. Calls into the HSM run on goroutines of
-// their own, at most one per session, so that one that hangs holds up nobody.
+// their own, at most one per session, so that one that hangs holds up nobody. They
+// hold module.inside and take neither lock; nothing is finalised under them.
 package hsm

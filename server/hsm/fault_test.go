@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,6 +55,30 @@ func TestSessionsThatTheHSMClosed(t *testing.T) {
 	}
 	if err := u.Check(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// A module that is finalised with calls inside it may do anything; SoftHSM2 crashes.
+func TestClosingWithCallsInside(t *testing.T) {
+	c := testConfig(t)
+	for range 10 {
+		u, err := Open(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pub, priv := newKey(t, u)
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for signs(u, u, pub, priv) == nil {
+				}
+			})
+		}
+		time.Sleep(20 * time.Millisecond)
+		if err := u.Close(); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
 	}
 }
 

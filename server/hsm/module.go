@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/miekg/pkcs11"
 
@@ -14,7 +15,8 @@ import (
 // units on it; it stays loaded, as modules have threads of their own.
 type module struct {
 	*pkcs11.Ctx
-	users int // guarded by modules.mu
+	users  int          // guarded by modules.mu
+	inside sync.RWMutex // held for reading by each call: none may be inside C_Finalize's (PKCS#11 v3.2 §5.4.2)
 }
 
 var modules = struct {
@@ -54,19 +56,35 @@ func (m *module) initialize() error {
 func (m *module) unload() error {
 	modules.mu.Lock()
 	defer modules.mu.Unlock()
-	if m.users--; m.users > 0 {
+	if m.users--; m.users > 0 || !m.quiet() {
 		return nil
 	}
+	defer m.inside.Unlock()
 	return rv(m.Finalize())
+}
+
+// quietWithin is how long calls that nobody waits for any more may go on before the
+// module is left as it is.
+const quietWithin = 2 * time.Second
+
+// quiet waits until no call is inside, and keeps others out until inside is unlocked.
+func (m *module) quiet() bool {
+	for end := time.Now().Add(quietWithin); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if m.inside.TryLock() {
+			return true
+		}
+	}
+	return false
 }
 
 // again lets the module look for its tokens anew, which some do only when they
 // are initialised. With other units on the module it is not done: they would
-// lose their sessions.
+// lose their sessions; nor while a call hangs inside.
 func (m *module) again() error {
 	modules.mu.Lock()
 	defer modules.mu.Unlock()
-	if m.users == 1 {
+	if m.users == 1 && m.quiet() {
+		defer m.inside.Unlock()
 		_ = m.Finalize() // it may be finalized already
 	}
 	return m.initialize()

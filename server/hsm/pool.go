@@ -23,7 +23,7 @@ type pool struct {
 	mu      sync.Mutex
 	mod     *module     // guarded by mu; nil: not loaded
 	conn    *connection // guarded by mu; nil: to be made
-	refused error       // guarded by mu: the HSM refused the PIN, which is not tried again
+	refused error       // guarded by mu: the HSM refused the PIN, which is not tried again, or the pool is closed
 	pattern [2][]byte   // guarded by mu: of the first connection's master keys
 }
 
@@ -114,7 +114,9 @@ func twice[T any](p *pool, s *session, f func(*connection, pkcs11.SessionHandle)
 		if c, err = p.ready(s); err != nil {
 			return out, err
 		}
+		c.inside.RLock()
 		out, err = f(c, s.handle)
+		c.inside.RUnlock()
 		err = rv(err)
 		all, known := lost[ck.RVOf(err)]
 		if err == nil || !known || errors.Is(err, errGone) {
@@ -179,8 +181,11 @@ func (p *pool) disconnect(c *connection, all bool, cause error) {
 	}
 }
 
-// close ends all sessions; calls are over, or hang.
+// close ends all sessions; calls are over, or nobody waits for them.
 func (p *pool) close() error {
+	p.mu.Lock()
+	p.refused = fault("the unit is closed: %w", ck.CKR_DEVICE_ERROR)
+	p.mu.Unlock()
 	for range len(p.places) {
 		s := <-p.places
 		p.mu.Lock()
