@@ -131,10 +131,10 @@ func TestGetInterface(t *testing.T) {
 		{"3.2 by name", "PKCS 11", &v32, 0, v32, ck.CKR_OK},
 		{"3.0 by name", "PKCS 11", &v30, 0, v30, ck.CKR_OK},
 		{"2.40 without a name", "", &v240, 0, v240, ck.CKR_OK},
-		{"a version that is none", "PKCS 11", &ck.Version{Major: 3, Minor: 1}, 0, ck.Version{}, ck.CKR_FUNCTION_FAILED},
-		{"another's name", "Vendor X", nil, 0, ck.Version{}, ck.CKR_FUNCTION_FAILED},
-		{"sessions that survive fork", "PKCS 11", nil, ck.CKF_INTERFACE_FORK_SAFE, ck.Version{}, ck.CKR_FUNCTION_FAILED},
-		{"a flag nobody knows", "", nil, 1 << 40, ck.Version{}, ck.CKR_FUNCTION_FAILED},
+		{"a version that is none", "PKCS 11", &ck.Version{Major: 3, Minor: 1}, 0, ck.Version{}, ck.CKR_ARGUMENTS_BAD},
+		{"another's name", "Vendor X", nil, 0, ck.Version{}, ck.CKR_ARGUMENTS_BAD},
+		{"sessions that survive fork", "PKCS 11", nil, ck.CKF_INTERFACE_FORK_SAFE, ck.Version{}, ck.CKR_ARGUMENTS_BAD},
+		{"a flag nobody knows", "", nil, 1 << 40, ck.Version{}, ck.CKR_ARGUMENTS_BAD},
 	} {
 		got, rv := m.GetInterface(row.name, row.version, row.flags)
 		if rv != row.rv || got.Version != row.want {
