@@ -27,8 +27,14 @@ func (s *Server) checkStore(ctx context.Context) error {
 			coming[hex.EncodeToString(next)[:2*lenWKID]] = next
 		}
 	}
+	if len(held) == 0 {
+		return nil
+	}
+	if begun, err := s.ext.store.Resealing(ctx); err != nil || len(begun) > 0 && s.goOn(ctx, coming, begun) {
+		return err
+	}
 	stored, err := s.ext.store.Sealed(ctx, 0, sampled)
-	if err != nil || len(held) == 0 {
+	if err != nil {
 		return err
 	}
 	var foreign string
@@ -38,10 +44,7 @@ func (s *Server) checkStore(ctx context.Context) error {
 			continue
 		}
 		foreign = hex.EncodeToString(id[:])
-		if next := coming[foreign]; next != nil {
-			return s.sealAhead(next)
-		}
-		if held[foreign] {
+		if s.goOn(ctx, coming, id[:]) || held[foreign] {
 			return nil
 		}
 	}
@@ -52,6 +55,19 @@ func (s *Server) checkStore(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// goOn seals new keys under the coming master key of a pattern, or of a blob's
+// part of it. Where not all units have committed it, that waits until they have.
+func (s *Server) goOn(ctx context.Context, coming map[string][]byte, pattern []byte) bool {
+	next := coming[hex.EncodeToString(pattern[:lenWKID])]
+	if next == nil {
+		return false
+	}
+	if err := s.sealAhead(ctx, next); err != nil {
+		s.log.Warn("new keys are not sealed under the new master key yet: commit it in all crypto units", "cause", err)
+	}
+	return true
 }
 
 // lenWKID is how much of a pattern a blob holds.

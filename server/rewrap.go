@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -36,7 +37,7 @@ func (c *call) RewrapStore(ctx context.Context, r *extpb.RewrapStoreRequest) (*e
 		return nil, fmt.Errorf("pattern of %d bytes: %w", len(r.Pattern), ck.CKR_ARGUMENTS_BAD)
 	}
 	if !r.CountOnly {
-		if err := c.srv.sealAhead(r.Pattern); err != nil {
+		if err := c.srv.sealAhead(ctx, r.Pattern); err != nil {
 			return nil, err
 		}
 	}
@@ -55,22 +56,29 @@ func (c *call) RewrapStore(ctx context.Context, r *extpb.RewrapStoreRequest) (*e
 	return out, c.rewrap(ctx, r, batch, out)
 }
 
-// sealAhead has every unit use the new key for new blobs; a unit that has not
-// committed it ends the rotation here.
-func (s *Server) sealAhead(pattern []byte) error {
+// sealAhead has every unit use the new key for new blobs, also after a restart. A
+// unit that has not committed it ends the rotation here, before any other uses it.
+func (s *Server) sealAhead(ctx context.Context, pattern []byte) error {
+	var all []sealsAhead
 	for _, u := range s.units.Units() {
 		if len(u.WrappingKey) == 0 {
 			continue // it has no key yet and makes no blobs
 		}
 		a, ok := s.units.Unit(u.Name).(sealsAhead)
-		if !ok {
+		switch {
+		case !ok:
 			return fmt.Errorf("crypto unit %q holds one master key only: %w", u.Name, ck.CKR_FUNCTION_NOT_SUPPORTED)
+		case !bytes.Equal(u.WrappingKey, pattern) && !bytes.Equal(s.units.CommittedKey(u.Name), pattern):
+			return fmt.Errorf("crypto unit %s has not committed the master key %x: %w", u.Name, pattern, ck.CKR_IBM_WKID_MISMATCH)
 		}
+		all = append(all, a)
+	}
+	for _, a := range all {
 		if err := a.SealAhead(pattern); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.ext.store.BeginResealing(ctx, pattern)
 }
 
 // rewrap counts, and unless that is all, rewraps with some calls at a time.

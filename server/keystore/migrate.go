@@ -18,6 +18,7 @@ var migrations = []string{
 	`ALTER TABLE service ADD COLUMN next_handle BIGINT NOT NULL DEFAULT 1;
 	UPDATE service SET next_handle = (SELECT COALESCE(max(handle), 0) + 1 FROM objects)`,
 	retainedTable,
+	resealingTable,
 }
 
 // formatName and formatVersion tell our stores from others, and old from new.

@@ -124,7 +124,7 @@ func TestClosedStoreRefusesChanges(t *testing.T) {
 }
 
 func TestOlderStoreIsMigrated(t *testing.T) {
-	undo := []string{`DROP TABLE retained`, `ALTER TABLE service DROP COLUMN next_handle`} // from the last format on
+	undo := []string{`DROP TABLE resealing`, `DROP TABLE retained`, `ALTER TABLE service DROP COLUMN next_handle`} // from the last format on
 	for version := 1; version < formatVersion; version++ {
 		path := filepath.Join(t.TempDir(), "s.db")
 		s := open(t, path)
@@ -156,5 +156,23 @@ func TestStoreThatWasMigratedMeanwhileIsLeftAlone(t *testing.T) {
 	_, err := s.Create(context.Background(), newRequest(tok.ID, "CreateObject"), []*Object{newKey(tok.ID, "k")}, noResult)
 	if err == nil || !strings.Contains(err.Error(), "use a newer server") {
 		t.Error(err)
+	}
+}
+
+func TestStoreKnowsWhichMasterKeyItIsResealedUnder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.db")
+	s := open(t, path)
+	ctx := context.Background()
+	if p, err := s.Resealing(ctx); err != nil || p != nil {
+		t.Fatalf("a new store: %x, %v", p, err)
+	}
+	for _, p := range []string{"first", "second", "second"} {
+		if err := s.BeginResealing(ctx, []byte(p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	if p, err := open(t, path).Resealing(ctx); err != nil || string(p) != "second" {
+		t.Errorf("after reopening: %q, %v", p, err)
 	}
 }

@@ -3,6 +3,7 @@ package keystore
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -67,3 +68,27 @@ var errChanged = fmt.Errorf("the key was changed or destroyed meanwhile: %w", ck
 
 // Changed tells that Reseal found another blob, or none: it is looked at again later.
 func Changed(err error) bool { return errors.Is(err, errChanged) }
+
+// BeginResealing notes that keys are sealed under the new master key of this
+// pattern from now on, so that a server that starts goes on with it.
+func (s *Store) BeginResealing(ctx context.Context, pattern []byte) error {
+	if now, err := s.Resealing(ctx); err != nil || bytes.Equal(now, pattern) {
+		return err
+	}
+	return s.writer.do(ctx, func(t *tx) error {
+		if _, err := t.exec(`DELETE FROM resealing`); err != nil {
+			return err
+		}
+		_, err := t.exec(`INSERT INTO resealing (pattern) VALUES ($1)`, pattern)
+		return err
+	})
+}
+
+// Resealing is the pattern that BeginResealing was called with last, nil if it never was.
+func (s *Store) Resealing(ctx context.Context) (pattern []byte, err error) {
+	err = s.db.row(ctx, `SELECT pattern FROM resealing`)(&pattern)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return pattern, explain(err)
+}

@@ -79,7 +79,7 @@ CREATE TABLE logins (
 ) TREE;
 CREATE INDEX logins_of_token ON logins (token, role);
 CREATE INDEX logins_by_age ON logins (until);
-` + retainedTable
+` + retainedTable + resealingTable
 
 // Retained keys belong to no token. They are counted with the objects, so that
 // both have one order. Secret and refill are digests.
@@ -92,5 +92,13 @@ CREATE TABLE retained (
 	credits  BIGINT NOT NULL,
 	made     BIGINT NOT NULL,
 	key_blob BYTES  NOT NULL
+);
+`
+
+// The one row is the pattern of the master key that stored keys were sealed under
+// last while it was about to replace another one.
+const resealingTable = `
+CREATE TABLE resealing (
+	pattern BYTES NOT NULL PRIMARY KEY
 );
 `

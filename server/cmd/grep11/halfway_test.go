@@ -1,0 +1,79 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"grep11/grep11client"
+	"grep11/pkcs11/ck"
+	"grep11/pkcs11/mech"
+)
+
+// halfway is a service between two master keys, and a caller with keys of its own.
+type halfway struct {
+	*owned
+	token *grep11client.Token
+}
+
+func newHalfway(t *testing.T) *halfway {
+	h := &halfway{owned: newOwned(t, quick)}
+	h.init()
+	h.signed(0, "alice bob", "mk", "rotate", h.path("one"), h.path("two"))
+	f, err := grep11client.LoadConfig(filepath.Join(h.dir, "client.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := grep11client.New(f.Slots[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	info, err := findToken(t.Context(), c, devToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.token = c.Token(info.ID)
+	if err := h.token.Login(t.Context(), ck.CKU_USER, ck.Secret(devPIN)); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// key makes a key: a blob for its caller alone, or one that is stored.
+func (h *halfway) key(stored bool) grep11client.Key {
+	h.Helper()
+	k, err := h.token.GenerateKey(h.Context(), mech.Mechanism{Type: ck.CKM_AES_KEY_GEN},
+		ck.Template{ck.Ulong(ck.CKA_VALUE_LEN, 32), ck.Bool(ck.CKA_TOKEN, stored), ck.Bool(ck.CKA_ENCRYPT, true)})
+	if err != nil {
+		h.Fatal(err)
+	}
+	return k.Key
+}
+
+func (h *halfway) use(k grep11client.Key) error {
+	_, err := h.token.Single(h.Context(), mech.OpEncrypt, mech.Mechanism{Type: ck.CKM_AES_ECB}, k, make([]byte, 16), nil, false)
+	return err
+}
+
+// works uses a key often enough for each unit to have it.
+func (h *halfway) works(k grep11client.Key, when string) {
+	h.Helper()
+	for range 12 {
+		if err := h.use(k); err != nil {
+			h.Fatalf("%s: %v", when, err)
+		}
+	}
+}
+
+// After a restart new keys are sealed under the new master key as before it, also
+// where nothing is stored that would say so.
+func TestARestartDoesNotGoBackToTheOldMasterKey(t *testing.T) {
+	h := newHalfway(t)
+	h.signed(0, "alice", append([]string{"mk", "load"}, h.parts("four", "five")...)...)
+	h.signed(0, "alice bob", "mk", "commit")
+	h.unit(0, "mk", "rewrap")
+	h.killed()
+	k := h.key(false)
+	h.signed(0, "alice", "mk", "activate")
+	h.works(k, "a key that was made between restart and activation")
+}
