@@ -209,7 +209,7 @@ var ErrNothing = errors.New("no unit has a new master key")
 
 // Commit approves the new master key in all units. With expect, only if it is this one.
 func (g *Group) Commit(ctx context.Context, expect Pattern, keys []*Key) (Pattern, error) {
-	t, err := g.target(ctx)
+	t, err := g.Target(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -228,7 +228,8 @@ func (g *Group) Commit(ctx context.Context, expect Pattern, keys []*Key) (Patter
 	})
 }
 
-func (g *Group) target(ctx context.Context) (Pattern, error) {
+// Target is the new master key that all units have, or have activated already; ErrNothing for none.
+func (g *Group) Target(ctx context.Context) (Pattern, error) {
 	views, err := g.Look(ctx)
 	if err != nil {
 		return "", err
@@ -240,8 +241,8 @@ func (g *Group) target(ctx context.Context) (Pattern, error) {
 	return t, err
 }
 
-// Proof counts the stored keys that are not sealed under the key of a pattern.
-type Proof func(ctx context.Context, t Pattern) (left uint64, err error)
+// Proof counts the stored keys that are not sealed under the key of a pattern, or for ClearNew those that are.
+type Proof func(ctx context.Context, t Pattern) (keys uint64, err error)
 
 // Finalize activates the committed key in all units. Where it replaces another one, proof must
 // find no stored key left under that; nil skips this and gives the old keys up.
@@ -307,17 +308,19 @@ func proven(ctx context.Context, views []*View, t Pattern, proof Proof) error {
 // ErrHalfActive means that clearing would strand units that already activated the key.
 var ErrHalfActive = errors.New("a unit has activated this master key already: finalize the others instead")
 
-// ClearNew empties the register for a new master key in all units.
-func (g *Group) ClearNew(ctx context.Context, keys []*Key) error {
+// ClearNew empties the register for a new master key in all units. sealed must find no stored key under
+// that key, for it would not open any more; nil skips this.
+func (g *Group) ClearNew(ctx context.Context, sealed Proof, keys []*Key) error {
 	views, err := g.Look(ctx)
 	if err != nil {
 		return err
 	}
 	for _, v := range views {
-		for _, w := range views {
-			if v.Next != "" && v.Next == w.Current && v.NextState == "committed" {
-				return fmt.Errorf("unit %s: %w", w.Unit, ErrHalfActive)
-			}
+		if v.NextState != "committed" {
+			continue
+		}
+		if err := clearable(ctx, views, v.Next, sealed); err != nil {
+			return err
 		}
 	}
 	return g.each(ctx, func(u *Unit, v *View) (task, error) {
@@ -327,6 +330,25 @@ func (g *Group) ClearNew(ctx context.Context, keys []*Key) error {
 		by, err := v.single(keys)
 		return u.one("clear the new master key", command.XCP_ADM_CLEAR_NEXT_WK, nil, by), err
 	})
+}
+
+// clearable tells why a committed key must stay.
+func clearable(ctx context.Context, views []*View, t Pattern, sealed Proof) error {
+	for _, w := range views {
+		if t == w.Current {
+			return fmt.Errorf("unit %s: %w", w.Unit, ErrHalfActive)
+		}
+	}
+	if sealed == nil {
+		return nil
+	}
+	switch n, err := sealed(ctx, t); {
+	case err != nil:
+		return fmt.Errorf("whether stored keys are sealed under the new master key: %w", err)
+	case n > 0:
+		return fmt.Errorf("%d stored keys are sealed under the new master key already and open with nothing else: activate it", n)
+	}
+	return nil
 }
 
 // ClearCurrent empties the current register: no key works after it.

@@ -480,7 +480,7 @@ func TestWhatACeremonyRefuses(t *testing.T) {
 				_, err = half.Finalize(ctx, nil, s.keys)
 			}
 			if err == nil {
-				err = g.ClearNew(ctx, s.keys)
+				err = g.ClearNew(ctx, nil, s.keys)
 			}
 			return err
 		}, "finalize the others instead"},

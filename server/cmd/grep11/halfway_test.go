@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"grep11/grep11client"
@@ -76,4 +77,39 @@ func TestARestartDoesNotGoBackToTheOldMasterKey(t *testing.T) {
 	k := h.key(false)
 	h.signed(0, "alice", "mk", "activate")
 	h.works(k, "a key that was made between restart and activation")
+}
+
+func TestARotationIsTakenBackOrGoesOn(t *testing.T) {
+	h := newHalfway(t)
+	k := h.key(true)
+	load := append([]string{"mk", "load"}, h.parts("four", "five")...)
+	h.signed(0, "alice", load...)
+	h.signed(0, "alice bob", "mk", "commit", "--unit", "unit1")
+	if got := h.unit(1, "mk", "rewrap"); !strings.Contains(got, "has not committed") {
+		t.Error(got)
+	}
+	h.works(h.key(true), "a key that was made before all units have committed")
+	h.signed(0, "alice", "mk", "clear-new")
+	h.works(k, "after nothing was sealed under the new master key")
+
+	h.signed(0, "alice", load...)
+	h.signed(0, "alice bob", "mk", "commit")
+	h.unit(0, "mk", "rewrap")
+	if got := h.signed(1, "alice", "mk", "clear-new"); !strings.Contains(got, "sealed under the new master key already") {
+		t.Error(got)
+	}
+	h.works(k, "after its only master key was to be cleared")
+	h.signed(0, "alice", "mk", "clear-new", "--abandon-keys")
+	if h.use(k) == nil {
+		t.Error("the key works without its master key")
+	}
+	h.signed(0, "alice", load...)
+	h.signed(0, "alice bob", "mk", "commit", "--unit", "unit1")
+	h.killed() // and starts, although only one unit has the keys' master key
+	h.signed(0, "alice bob", "mk", "commit")
+	h.works(k, "after its master key is back")
+	h.signed(0, "alice", "mk", "activate", "--unit", "unit1")
+	h.unit(0, "mk", "rewrap")
+	h.signed(0, "alice", "mk", "activate")
+	h.works(k, "after the activation")
 }

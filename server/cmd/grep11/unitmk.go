@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"grep11/grep11client"
 	"grep11/pkcs11/ck"
 	"grep11/server/admin/command"
 	"grep11/server/admin/operator"
@@ -27,9 +28,7 @@ rewrapped by them, between commit and activation.`,
 		Example: "  grep11 unit mk part one.part\n  grep11 unit mk rotate new1.part new2.part --key alice.key --key bob.key",
 	}
 	c.AddCommand(mkPart(f), mkLoad(f), mkCommit(f), mkActivate(f), mkRewrap(f), mkRotate(f), mkCopy(f),
-		f.signed("clear-new", "Empty the register for a new master key", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
-			return s.ClearNew(ctx, s.keys)
-		}),
+		mkClearNew(f),
 		f.signed("clear-current", "Empty the register of the current master key: no key works after it", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
 			if err := s.confirm("No key of the service works without its master key."); err != nil {
 				return err
@@ -139,11 +138,11 @@ func mkCommit(f *unitFlags) *cobra.Command {
 
 func (s *session) commit(ctx context.Context, expect operator.Pattern) error {
 	if expect == "" {
-		views, err := s.Look(ctx)
+		target, err := s.Target(ctx)
 		if err != nil {
 			return err
 		}
-		if err := s.confirm(fmt.Sprintf("The new master key has the pattern %s.", views[0].Next)); err != nil {
+		if err := s.confirm(fmt.Sprintf("The new master key has the pattern %s.", target)); err != nil {
 			return err
 		}
 	}
@@ -171,6 +170,21 @@ func (s *session) activate(ctx context.Context, proof operator.Proof) error {
 	return err
 }
 
+func mkClearNew(f *unitFlags) *cobra.Command {
+	var abandon bool
+	c := f.signed("clear-new", "Empty the register for a new master key", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
+		if !abandon {
+			return s.ClearNew(ctx, s.sealedUnder, s.keys)
+		}
+		if err := s.confirm("Keys that are sealed under the new master key do not work until it is loaded and committed again."); err != nil {
+			return err
+		}
+		return s.ClearNew(ctx, nil, s.keys)
+	})
+	c.Flags().BoolVar(&abandon, "abandon-keys", false, "even if stored keys are sealed under the new master key: they wait for it to be loaded again")
+	return c
+}
+
 func mkRewrap(f *unitFlags) *cobra.Command {
 	return f.signed("rewrap", "Seal stored keys under the committed new master key", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
 		return s.rewrap(ctx)
@@ -178,13 +192,9 @@ func mkRewrap(f *unitFlags) *cobra.Command {
 }
 
 func (s *session) rewrap(ctx context.Context) error {
-	views, err := s.Look(ctx)
+	target, err := s.Target(ctx)
 	if err != nil {
 		return err
-	}
-	target := views[0].Next
-	if target == "" {
-		return operator.ErrNothing
 	}
 	if s.DryRun {
 		s.Report("stored keys", "would be sealed under "+target.Short())
@@ -207,14 +217,14 @@ func (s *session) seal(ctx context.Context, t operator.Pattern) error {
 func (s *session) proof(ctx context.Context, t operator.Pattern) (uint64, error) {
 	var left uint64
 	for quiet := 0; quiet < 2; quiet++ {
-		done, err := s.pass(ctx, t, false)
+		done, err := s.pass(ctx, t)
 		if err != nil {
 			return 0, err
 		}
 		if done > 0 {
 			quiet = -1 // and then two passes that find nothing
 		}
-		if left, err = s.pass(ctx, t, true); err != nil {
+		if left, _, err = s.count(ctx, t); err != nil {
 			return 0, err
 		}
 		if left > 0 && done == 0 {
@@ -229,29 +239,43 @@ func (s *session) proof(ctx context.Context, t operator.Pattern) (uint64, error)
 	return left, nil
 }
 
-// pass goes over all stored keys once and tells how many it rewrapped, or in a
-// count how many are left.
-func (s *session) pass(ctx context.Context, t operator.Pattern, count bool) (n uint64, err error) {
+// pass goes over all stored keys once and tells how many it rewrapped.
+func (s *session) pass(ctx context.Context, t operator.Pattern) (done uint64, err error) {
+	var seen uint64
+	return done, s.stored(ctx, t, false, func(r grep11client.Rewrapped) {
+		seen, done = seen+r.Seen, done+r.Rewrapped
+		s.Report("stored keys", fmt.Sprintf("%d looked at, %d rewrapped", seen, done))
+	})
+}
+
+// count tells how many stored keys are not sealed under the key of a pattern, and how many are.
+func (s *session) count(ctx context.Context, t operator.Pattern) (left, sealed uint64, err error) {
+	err = s.stored(ctx, t, true, func(r grep11client.Rewrapped) {
+		left, sealed = left+r.Left, sealed+r.Seen-r.Left
+	})
+	return left, sealed, err
+}
+
+func (s *session) sealedUnder(ctx context.Context, t operator.Pattern) (uint64, error) {
+	_, sealed, err := s.count(ctx, t)
+	return sealed, err
+}
+
+// stored has the servers look at all stored keys, and counts batch by batch.
+func (s *session) stored(ctx context.Context, t operator.Pattern, countOnly bool, add func(grep11client.Rewrapped)) error {
 	for _, server := range s.servers {
-		var seen, after uint64
-		for {
-			r, err := server.RewrapStore(ctx, t.Bytes(), after, count)
+		for after := uint64(0); ; {
+			r, err := server.RewrapStore(ctx, t.Bytes(), after, countOnly)
 			if err != nil {
-				return 0, err
+				return err
 			}
-			seen += r.Seen
-			if count {
-				n += r.Left
-			} else {
-				n += r.Rewrapped
-				s.Report("stored keys", fmt.Sprintf("%d looked at, %d rewrapped", seen, n))
-			}
+			add(r)
 			if after = r.Next; after == 0 {
 				break
 			}
 		}
 	}
-	return n, nil
+	return nil
 }
 
 func mkRotate(f *unitFlags) *cobra.Command {
