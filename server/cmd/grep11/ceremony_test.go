@@ -295,6 +295,8 @@ func TestARotationThatIsKilledGoesOn(t *testing.T) {
 	fresh := o.parts("four", "five")
 	for wait := 50 * time.Millisecond; ; wait += wait / 3 {
 		c := grep11(t, append(o.args("alice bob"), append([]string{"mk", "rotate"}, fresh...)...)...)
+		var said strings.Builder
+		c.Stderr = &said
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -308,6 +310,9 @@ func TestARotationThatIsKilledGoesOn(t *testing.T) {
 		case <-time.After(wait):
 			o.killed()
 			if <-done != nil {
+				if !strings.Contains(said.String(), "Run the command again") {
+					t.Errorf("it does not say what to do:\n%s", said.String())
+				}
 				continue
 			}
 		}

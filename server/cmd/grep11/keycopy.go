@@ -50,7 +50,7 @@ command may be run again.`,
 			defer c.from.close()
 			return f.with(func(cl *grep11client.Client) error {
 				if err := c.into(background(cmd), cl, token, userPIN); err != nil {
-					return err
+					return again(err)
 				}
 				return c.report(cmd.OutOrStdout(), asJSON)
 			})

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"grep11/grep11client"
+	"grep11/grep11client/wire"
 	"grep11/pkcs11/ck"
 	"grep11/server/admin/operator"
 )
@@ -91,25 +92,40 @@ type session struct {
 	f       *unitFlags
 }
 
-// run connects to the units, opens the keys and runs one command.
+// run connects to the units and runs one command; opens the keys first if it is signed.
 func (f *unitFlags) run(c *cobra.Command, signed bool, do func(context.Context, *session) error) error {
 	f.passwords.t = openTerminal()
-	ctx := background(c)
 	return f.servers(func(clients []*grep11client.Client, names []string) error {
 		s := &session{servers: clients, c: c, f: f}
 		s.DryRun = f.dryRun
 		s.Report = func(unit, text string) { fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", unit, text) }
-		if err := s.connect(ctx, names); err != nil {
+		if signed {
+			return again(s.signed(background(c), names, do))
+		}
+		if err := s.connect(background(c), names); err != nil {
 			return err
 		}
-		if signed {
-			if err := s.openKeys(); err != nil {
-				return err
-			}
-			defer s.closeKeys()
-		}
-		return do(ctx, s)
+		return do(background(c), s)
 	})
+}
+
+func (s *session) signed(ctx context.Context, names []string, do func(context.Context, *session) error) error {
+	if err := s.connect(ctx, names); err != nil {
+		return err
+	}
+	if err := s.openKeys(); err != nil {
+		return err
+	}
+	defer s.closeKeys()
+	return do(ctx, s)
+}
+
+// again says what to do where the server was lost on the way: nobody knows whether it did the last step.
+func again(err error) error {
+	if wire.IsTransient(err) || errors.Is(err, ck.CKR_DEVICE_REMOVED) {
+		return fmt.Errorf("%w\nRun the command again when the server answers: what is done already is left as it is", err)
+	}
+	return err
 }
 
 func (s *session) connect(ctx context.Context, names []string) error {

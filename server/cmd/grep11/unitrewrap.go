@@ -34,7 +34,7 @@ Emulated units are rotated by "grep11 unit mk rotate".`,
 				if err != nil {
 					return err
 				}
-				return s.rewrapUnder(ctx, next)
+				return again(s.rewrapUnder(ctx, next))
 			})
 		},
 	}
