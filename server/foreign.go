@@ -30,7 +30,7 @@ func (s *Server) checkStore(ctx context.Context) error {
 	if len(held) == 0 {
 		return nil
 	}
-	if begun, err := s.ext.store.Resealing(ctx); err != nil || len(begun) > 0 && s.goOn(ctx, coming, begun) {
+	if begun, err := s.ext.store.Resealing(ctx); err != nil || len(begun) >= lenWKID && s.goOn(ctx, coming, begun) {
 		return err
 	}
 	stored, err := s.ext.store.Sealed(ctx, 0, sampled)

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/miekg/pkcs11"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"grep11/grep11client"
 	"grep11/pkcs11/ck"
@@ -15,13 +17,14 @@ import (
 
 // copier copies from a module to a token of the service.
 type copier struct {
-	from   *source
-	to     *grep11client.Token
-	dryRun bool
-	keys   *transport // nil: not needed yet
-	there  []grep11client.Object
-	rows   []copyRow
-	left   int
+	from      *source
+	to        *grep11client.Token
+	dryRun    bool
+	keys      *transport // nil: not needed yet
+	there     []grep11client.Object
+	namesakes map[string]int // how many of the module's objects have a name
+	rows      []copyRow
+	left      int
 }
 
 // copyRow is what became of an object.
@@ -59,8 +62,12 @@ func (c *copier) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { c.keys.close() }()
+	c.namesakes = map[string]int{}
 	for _, o := range objects {
-		what := c.from.read(o, ck.CKA_CLASS, ck.CKA_KEY_TYPE, ck.CKA_CERTIFICATE_TYPE, ck.CKA_LABEL, ck.CKA_ID)
+		c.namesakes[nameOf(c.from.read(o, names...))]++
+	}
+	for _, o := range objects {
+		what := c.from.read(o, append(names, ck.CKA_CERTIFICATE_TYPE)...)
 		row := copyRow{keyRow: showKey(grep11client.Object{Attributes: what}), Result: isCopied}
 		row.Handle = uint64(o)
 		switch known, err := c.copy(ctx, o, what); {
@@ -111,7 +118,7 @@ func (c *copier) copy(ctx context.Context, o pkcs11.ObjectHandle, what ck.Templa
 	}
 	t := slices.DeleteFunc(c.from.read(o, append(types, ck.CKA_CLASS, ck.CKA_KEY_TYPE, ck.CKA_LABEL)...),
 		func(a ck.Attribute) bool { return len(a.Value) == 0 })
-	if c.known(class, t) {
+	if c.known(t, c.from.read(o, contents...)) {
 		return true, nil
 	}
 	secret := class == ck.CKO_PRIVATE_KEY || class == ck.CKO_SECRET_KEY
@@ -152,13 +159,58 @@ func (c *copier) carry(ctx context.Context, o pkcs11.ObjectHandle, t ck.Template
 	return nil
 }
 
-// known tells whether an object of the same class, type, label, id and content is there.
-func (c *copier) known(class ck.ObjectClass, t ck.Template) bool {
-	same := []ck.AttributeType{ck.CKA_CLASS, ck.CKA_KEY_TYPE, ck.CKA_LABEL, ck.CKA_ID}
-	if class == ck.CKO_CERTIFICATE || class == ck.CKO_DATA {
-		same = append(same, ck.CKA_VALUE)
+// names and contents are what an object is known again by. Not all modules show
+// contents of all keys.
+var (
+	names    = []ck.AttributeType{ck.CKA_CLASS, ck.CKA_KEY_TYPE, ck.CKA_LABEL, ck.CKA_ID}
+	contents = []ck.AttributeType{ck.CKA_VALUE, ck.CKA_MODULUS, ck.CKA_EC_POINT, ck.CKA_CHECK_VALUE}
+)
+
+func nameOf(t ck.Template) string {
+	var values [][]byte
+	for _, at := range names {
+		values = append(values, t.Bytes(at))
 	}
-	return slices.ContainsFunc(c.there, func(o grep11client.Object) bool {
-		return !slices.ContainsFunc(same, func(at ck.AttributeType) bool { return !bytes.Equal(o.Attributes.Bytes(at), t.Bytes(at)) })
-	})
+	return fmt.Sprintf("%x", values)
+}
+
+// known tells whether an object of this name and content is there. Where the content
+// cannot be compared, all of the name must be there: a key twice is better than none.
+func (c *copier) known(t, content ck.Template) bool {
+	alike := 0
+	for _, o := range c.there {
+		if nameOf(o.Attributes) != nameOf(t) {
+			continue
+		}
+		same, compared := sameContent(o.Attributes, content)
+		if same && compared {
+			return true
+		}
+		if same {
+			alike++
+		}
+	}
+	return alike > 0 && alike >= c.namesakes[nameOf(t)]
+}
+
+// sameContent compares what both sides show of an object.
+func sameContent(a, b ck.Template) (same, compared bool) {
+	for _, at := range contents {
+		x, y := a.Bytes(at), b.Bytes(at)
+		if len(x) == 0 || len(y) == 0 {
+			continue
+		}
+		compared = true
+		if !bytes.Equal(x, y) && !(at == ck.CKA_EC_POINT && (isWithin(x, y) || isWithin(y, x))) {
+			return false, true
+		}
+	}
+	return true, compared
+}
+
+// isWithin tells whether a point is the other one, which is in an OCTET STRING.
+func isWithin(point, der []byte) bool {
+	s := cryptobyte.String(der)
+	var inner cryptobyte.String
+	return s.ReadASN1(&inner, asn1.OCTET_STRING) && s.Empty() && bytes.Equal(inner, point)
 }

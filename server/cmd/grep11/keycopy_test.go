@@ -66,6 +66,21 @@ head -c 32 /dev/zero >zeros; tool --encrypt -m AES-ECB --id 04 -i zeros -o there
 	if got := results(); got[isThere] != 9 || got["stays"] != 1 {
 		t.Error("again:", got)
 	}
+	namesakes, err := exec.Command("sh", "-ec", `cd `+dir+`
+tool() { pkcs11-tool --module `+softHSM+` --login --pin 1234 "$@"; }
+tool --keypairgen --key-type rsa:2048 --label rsa --id 01 --extractable
+tool --keypairgen --key-type EC:prime256v1 --label ec --id 02 --extractable
+tool --keygen --key-type AES:32 --label aes --id 04 --extractable`).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, namesakes)
+	}
+	// An EC private key shows nothing that tells it from its namesake: it comes again.
+	if got := results(); got[isCopied] != 6 || got[isThere] != 8 {
+		t.Error("other keys of the same names:", got)
+	}
+	if got := results(); got[isThere] != 14 {
+		t.Error("and again:", got)
+	}
 	used, err := exec.Command("sh", "-ec", `cd `+dir+`
 export GREP11_PKCS11_CONFIG=`+s.vars["GREP11_PKCS11_CONFIG"]+`
 tool() { pkcs11-tool --module `+library+` --token-label dev --login --pin `+devPIN+` "$@"; }
