@@ -171,15 +171,7 @@ type storeLoad struct {
 // load stores n keys, remembers what each does, and goes on using them.
 func (o *owned) load(n int) *storeLoad {
 	o.Helper()
-	f, err := grep11client.LoadConfig(filepath.Join(o.dir, "client.toml"))
-	if err != nil {
-		o.Fatal(err)
-	}
-	c, err := grep11client.New(f.Slots[0])
-	if err != nil {
-		o.Fatal(err)
-	}
-	o.Cleanup(func() { c.Close() })
+	c := clientOf(o.T, filepath.Join(o.dir, "client.toml"))
 	tokens, _, err := c.Tokens(o.Context())
 	if err != nil {
 		o.Fatal(err)

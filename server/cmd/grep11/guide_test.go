@@ -173,15 +173,7 @@ type signers struct {
 
 func newSigners(t *testing.T, config string, n int) *signers {
 	t.Helper()
-	f, err := grep11client.LoadConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := grep11client.New(f.Slots[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
+	c := clientOf(t, config)
 	info, err := findToken(t.Context(), c, "web")
 	if err != nil {
 		t.Fatal(err)

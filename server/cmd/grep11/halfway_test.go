@@ -20,15 +20,7 @@ func newHalfway(t *testing.T) *halfway {
 	h := &halfway{owned: newOwned(t, quick)}
 	h.init()
 	h.signed(0, "alice bob", "mk", "rotate", h.path("one"), h.path("two"))
-	f, err := grep11client.LoadConfig(filepath.Join(h.dir, "client.toml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := grep11client.New(f.Slots[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
+	c := clientOf(t, filepath.Join(h.dir, "client.toml"))
 	info, err := findToken(t.Context(), c, devToken)
 	if err != nil {
 		t.Fatal(err)

@@ -30,15 +30,7 @@ type keeper struct {
 func newKeeper(t *testing.T, s *service, credits uint64) *keeper {
 	t.Helper()
 	k := &keeper{T: t, config: s.vars["GREP11_PKCS11_CONFIG"]}
-	f, err := grep11client.LoadConfig(k.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := grep11client.New(f.Slots[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
+	c := clientOf(t, k.config)
 	k.token, _ = storedKey(t, c)
 	pub, priv, err := k.token.GenerateKeyPair(t.Context(), mech.Mechanism{Type: ck.CKM_EC_KEY_PAIR_GEN},
 		ck.Template{ck.Bytes(ck.CKA_EC_PARAMS, oidP256)}, ck.Template{ck.Bool(ck.CKA_SIGN, true)})

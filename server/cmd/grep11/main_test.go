@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"grep11/grep11client"
 	"grep11/server/admin/operator"
 )
 
@@ -347,4 +348,19 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 	if err := json.Unmarshal([]byte(output(t, 0, "version", "--json")), &v); err != nil || v.Version == "" {
 		t.Errorf("version: %+v, %v", v, err)
 	}
+}
+
+// clientOf is a client of the first slot of a configuration, for as long as the test runs.
+func clientOf(t *testing.T, config string) *grep11client.Client {
+	t.Helper()
+	f, err := grep11client.LoadConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := grep11client.New(f.Slots[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
 }
