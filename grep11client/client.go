@@ -30,6 +30,7 @@ type Client struct {
 	wg        sync.WaitGroup // the endpoints' goroutines
 	kek       importKey
 	bearer    bearer
+	certs     certificates
 	store     *local.Store // nil: tokens and objects are the service's
 
 	mu        sync.Mutex

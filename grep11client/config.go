@@ -26,7 +26,8 @@ type Config struct {
 // Endpoint is one server: "host:port" or "unix:/path".
 type Endpoint struct{ Address, Zone string }
 
-// TLS names files; they are read again for each connection.
+// TLS names files; they are read again for each connection. Where they cannot be,
+// what they last held stays in use.
 type TLS struct {
 	CA         string `toml:"ca"`   // of the server; empty: the system's
 	Cert       string `toml:"cert"` // of the client, with Key

@@ -3,13 +3,10 @@ package grep11client
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
@@ -64,7 +61,7 @@ func (e *endpoint) handshakeError(ctx context.Context, raw *socket) error {
 	case err == nil:
 		return errors.New("connected, but the server does not speak gRPC")
 	case e.c.cfg.TLS != nil && e.c.cfg.TLS.Cert != "":
-		return fmt.Errorf("connected, but then: %w (does the server accept the client certificate %s?)", err, e.c.cfg.TLS.Cert)
+		return also(fmt.Errorf("connected, but then: %w (does the server accept the client certificate %s?)", err, e.c.cfg.TLS.Cert), raw.stale)
 	}
 	return fmt.Errorf("connected, but then: %w", err)
 }
@@ -107,7 +104,7 @@ func (e *endpoint) dialTLS(ctx context.Context) (*socket, error) {
 	if e.c.cfg.TLS == nil {
 		return raw, nil
 	}
-	config, err := e.c.cfg.TLS.load()
+	config, stale, err := e.c.certs.load(e.c.cfg.TLS)
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -116,77 +113,11 @@ func (e *endpoint) dialTLS(ctx context.Context) (*socket, error) {
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, e.c.cfg.TLS.explain(err)
+		return nil, also(e.c.cfg.TLS.explain(err), stale)
 	}
+	raw.stale = stale
 	raw.Conn = secure
 	return raw, nil
-}
-
-// load reads the files and refuses a certificate of ours that is not valid now.
-func (t *TLS) load() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate", t.CA)
-		}
-	}
-	if t.Cert == "" {
-		return config, nil
-	}
-	cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-	if err != nil {
-		return nil, fmt.Errorf("client certificate %s: %w", t.Cert, err)
-	}
-	if leaf := cert.Leaf; leaf != nil {
-		if err := validNow("client certificate "+t.Cert, leaf, time.Now()); err != nil {
-			return nil, err
-		}
-	}
-	config.Certificates = []tls.Certificate{cert}
-	return config, nil
-}
-
-func validNow(what string, cert *x509.Certificate, now time.Time) error {
-	if now.After(cert.NotAfter) {
-		return fmt.Errorf("%s (%s) expired on %s", what, cert.Subject, cert.NotAfter.Format(time.DateTime))
-	}
-	if now.Before(cert.NotBefore) {
-		return fmt.Errorf("%s (%s) is not valid before %s", what, cert.Subject, cert.NotBefore.Format(time.DateTime))
-	}
-	return nil
-}
-
-// explain names the certificate and the reason in a failed handshake.
-func (t *TLS) explain(err error) error {
-	var (
-		unknown  x509.UnknownAuthorityError
-		expired  x509.CertificateInvalidError
-		hostname x509.HostnameError
-	)
-	switch {
-	case errors.As(err, &expired) && expired.Reason == x509.Expired && expired.Cert != nil:
-		if e := validNow("the server's certificate", expired.Cert, time.Now()); e != nil {
-			return e
-		}
-	case errors.As(err, &unknown) && unknown.Cert != nil:
-		return fmt.Errorf("the server's certificate (%s, issued by %s) does not come from a CA in %s",
-			unknown.Cert.Subject, unknown.Cert.Issuer, orSystem(t.CA))
-	case errors.As(err, &hostname) && hostname.Certificate != nil:
-		return fmt.Errorf("the server's certificate (%s) is not for %q", hostname.Certificate.Subject, hostname.Host)
-	}
-	return fmt.Errorf("TLS: %w", err)
-}
-
-func orSystem(ca string) string {
-	if ca == "" {
-		return "the system's store"
-	}
-	return ca
 }
 
 // socket is a connection whose first failure is remembered and that can be
@@ -196,6 +127,7 @@ type socket struct {
 	under net.Conn
 	taken atomic.Bool
 	err   atomic.Pointer[error]
+	stale error // see certificates.load
 }
 
 // once hands the socket to gRPC. A second connection is a new link's business.

@@ -87,6 +87,39 @@ func TestANewCertificateIsUsedWithoutARestart(t *testing.T) {
 	mustSign(t, tok)
 }
 
+// TestCertificatesOutlastTheirFiles: a process may have given up the right to read
+// them, or meet them half written.
+func TestCertificatesOutlastTheirFiles(t *testing.T) {
+	for name, spoil := range map[string]func(c *certs) error{
+		"files that are out of sight": func(c *certs) error { return os.RemoveAll(c.dir) },
+		"a key without its certificate": func(c *certs) error {
+			c.issue(t, "other", time.Hour)
+			return os.Rename(c.path("other.key"), c.path("client.key"))
+		},
+		"an expired certificate in place of a good one": func(c *certs) error {
+			c.issue(t, "client", -time.Minute)
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCerts(t)
+			c.issue(t, "server", time.Hour)
+			c.issue(t, "client", time.Hour)
+			creds := c.server(t, "server")
+			l := listen(t, "127.0.0.1:0")
+			s := serve(t, l, &fakeServer{answer: signs}, creds)
+			tok := dialTo(t, Config{TLS: c.client("client")}, l.Addr().String()).Token(nil)
+			mustSign(t, tok)
+			if err := spoil(c); err != nil {
+				t.Fatal(err)
+			}
+			s.Stop()
+			serve(t, listen(t, l.Addr().String()), &fakeServer{answer: signs}, creds)
+			mustSign(t, tok)
+		})
+	}
+}
+
 func TestAUnixSocket(t *testing.T) {
 	dir, err := os.MkdirTemp("", "grep11")
 	if err != nil {
