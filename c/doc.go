@@ -1,6 +1,7 @@
 // Package main is libgrep11-pkcs11.so: the C ABI of PKCS#11 3.2 over package
-// pkcs11. C (entries.c, tables.c, fork.c, copy.c, relay.c, signals.c) knows about
-// symbols, function lists, fork, waiting threads and signal masks; Go turns pointers into slices and calls the module.
+// pkcs11. C (entries.c, tables.c, fork.c, copy.c, relay.c, signals.c, start.c) knows about
+// symbols, function lists, fork, waiting threads, signal masks and how Go starts;
+// Go turns pointers into slices and calls the module.
 //
 // A call goes C_Sign (entries.c) -> engine()->C_Sign (fork.c: whose Go runtime)
 // -> relay_C_Sign (relay.c: the thread waits in C) -> go_C_Sign (sign.go) -> call

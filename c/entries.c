@@ -11,7 +11,7 @@
 		const struct engine *e = engine();                          \
 		CK_RV rv = CKR_CRYPTOKI_NOT_INITIALIZED;                    \
 		if (e)                                                      \
-			CALL_GO(e, rv, e->name arguments);                  \
+			UNCANCELLED(CALL_GO(e, rv, e->name arguments));     \
 		return rv;                                                  \
 	}
 
@@ -19,7 +19,10 @@
 	CK_RV name parameters                                               \
 	{                                                                   \
 		const struct engine *e = engine();                          \
-		return e ? e->name arguments : CKR_CRYPTOKI_NOT_INITIALIZED; \
+		CK_RV rv = CKR_CRYPTOKI_NOT_INITIALIZED;                    \
+		if (e)                                                      \
+			UNCANCELLED(rv = e->name arguments);                \
+		return rv;                                                  \
 	}
 
 /* C_Initialize and C_Finalize are in fork.c, the lists in tables.c. */

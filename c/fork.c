@@ -129,9 +129,8 @@ CK_RV C_Initialize(CK_VOID_PTR pInitArgs)
 	if (!read_text(args.pReserved, text, sizeof text))
 		return CKR_ARGUMENTS_BAD;
 	notice_fork();
-	lock();
-	CK_RV rv = initialize(&args, text);
-	unlock();
+	CK_RV rv;
+	UNCANCELLED(lock(); rv = initialize(&args, text); unlock());
 	return rv;
 }
 
@@ -145,7 +144,7 @@ CK_RV C_Finalize(CK_VOID_PTR pReserved)
 	if (!e)
 		return atomic_exchange(&initialized, false) ? CKR_OK : CKR_CRYPTOKI_NOT_INITIALIZED;
 	CK_RV rv;
-	CALL_GO(e, rv, e->C_Finalize(NULL));
+	UNCANCELLED(CALL_GO(e, rv, e->C_Finalize(NULL)));
 	if (rv == CKR_OK)
 		atomic_store(&initialized, false);
 	return rv;

@@ -186,21 +186,20 @@ static void *begin(void *given)
 
 typedef int creator(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
-static creator *real_creator(void)
-{
-	creator *real;
+static creator *real;
 
+/* While the library is loaded, and not when Go's threads ask: the loader's lock is held. */
+__attribute__((constructor(101))) static void find_creator(void)
+{
 	*(void **)&real = dlsym(RTLD_DEFAULT, "pthread_create");
 	if (!real || real == pthread_create)
 		*(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
-	return real;
 }
 
 /* Go's threads are made by this one: the library calls its own functions first
  * and shows none to others. */
 int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*routine)(void *), void *argument)
 {
-	creator *real = real_creator();
 	struct start *s = malloc(sizeof *s);
 	int rc;
 

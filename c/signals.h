@@ -1,4 +1,4 @@
-/* Go's threads and the application's signals. */
+/* Go's threads, and what may befall the application's while they are in Go. */
 #ifndef SIGNALS_H
 #define SIGNALS_H
 
@@ -33,6 +33,15 @@ static inline void signals_release(const struct held *held)
 		signals_hold(runtime, &held);                               \
 		(rv) = call;                                                \
 		signals_release(&held);                                     \
+	} while (0)
+
+/* A thread that is cancelled in a call ends after it: nobody would give back what it holds. */
+#define UNCANCELLED(...)                                                    \
+	do {                                                                \
+		int cancelled;                                              \
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled); \
+		__VA_ARGS__;                                                \
+		pthread_setcancelstate(cancelled, NULL);                    \
 	} while (0)
 
 #endif

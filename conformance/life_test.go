@@ -15,6 +15,7 @@ func TestLife(t *testing.T) {
 		{"exit without C_Finalize", "exit"},
 		{"handlers at exit that call the library", "handlers"},
 		{"ten thousand sessions", "sessions"},
+		{"the application's limit of open files", "limits"},
 	} {
 		t.Run(row.what, func(t *testing.T) {
 			t.Log("alone: ", run(t, nil, program, modulePath(t), row.verb))

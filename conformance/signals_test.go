@@ -13,3 +13,9 @@ func TestHandlersInterruptCalls(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+func TestThreadsAreCancelledInCalls(t *testing.T) {
+	if out := run(t, service, compile(t, "cancel.c"), modulePath(t)); out != "cancelled: 400, answer: 0, end: 0\n" {
+		t.Error(out)
+	}
+}

@@ -7,6 +7,7 @@
  *	life MODULE exit       exit() while 8 threads are inside calls
  *	life MODULE handlers   exit() with handlers that call the library, before and after its own
  *	life MODULE sessions   10,000 open sessions
+ *	life MODULE limits     the application's limit of open files is left alone
  *
  * Prints what it measured, and what went wrong; the exit code is 0 if nothing did. */
 #define _GNU_SOURCE
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -267,12 +269,35 @@ static void sessions(void)
 	expect("C_Finalize", p11->C_Finalize(NULL), CKR_OK);
 }
 
+/* --- what is the application's own --- */
+
+static void expect_limit(const char *when, rlim_t want)
+{
+	struct rlimit now;
+	getrlimit(RLIMIT_NOFILE, &now);
+	expect(when, (CK_RV)now.rlim_cur, (CK_RV)want);
+}
+
+static void limits(void)
+{
+	struct rlimit mine;
+	getrlimit(RLIMIT_NOFILE, &mine);
+	mine.rlim_cur = 256;
+	setrlimit(RLIMIT_NOFILE, &mine);
+	load(RTLD_NOW);
+	expect_limit("limit after loading", 256);
+	mine.rlim_cur = mine.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &mine);
+	use();
+	expect_limit("limit set after loading", mine.rlim_max);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*does)(void);
-	} verbs[] = {{"rounds", rounds}, {"reload", reload}, {"deepbind", deepbind}, {"finalize", finalize}, {"exit", leave}, {"handlers", handlers}, {"sessions", sessions}};
+	} verbs[] = {{"rounds", rounds}, {"reload", reload}, {"deepbind", deepbind}, {"finalize", finalize}, {"exit", leave}, {"handlers", handlers}, {"sessions", sessions}, {"limits", limits}};
 	if (argc != 3)
 		return 2;
 	path = argv[1];
