@@ -16,6 +16,7 @@ func TestLife(t *testing.T) {
 		{"handlers at exit that call the library", "handlers"},
 		{"ten thousand sessions", "sessions"},
 		{"the application's limit of open files", "limits"},
+		{"no descriptor left for C_Initialize", "full"},
 	} {
 		t.Run(row.what, func(t *testing.T) {
 			t.Log("alone: ", run(t, nil, program, modulePath(t), row.verb))

@@ -1,11 +1,13 @@
 package pkcs11
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/BurntSushi/toml"
 
@@ -33,6 +35,9 @@ func loadSettings(reserved string, getenv func(string) string) (settings, error)
 		path = abs
 	}
 	f, err := grep11client.LoadConfig(path)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return settings{}, fmt.Errorf("%v: %w", err, ck.CKR_HOST_MEMORY)
+	}
 	if err != nil {
 		return settings{file: path, log: logOfWrong(path)}, fmt.Errorf("%v: %w", err, ck.CKR_ARGUMENTS_BAD)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/cipher"
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -30,10 +31,14 @@ type Module struct {
 }
 
 // New is C_Initialize; reserved is the text at pReserved, getenv reads the
-// process's environment. It sends nothing, and
-// never fails for a configuration that is missing or wrong: the slots then say so.
+// process's environment. It sends nothing, and never fails for a configuration
+// that is missing or wrong: the slots then say so. Where the process may open no file
+// it is CKR_HOST_MEMORY, for that passes.
 func New(reserved string, getenv func(string) string) (*Module, error) {
 	c, err := loadSettings(reserved, getenv)
+	if errors.Is(err, ck.CKR_HOST_MEMORY) {
+		return nil, err
+	}
 	m := &Module{
 		file: c.file, sessions: newTable[ck.SessionHandle, *session](0), ended: make(chan struct{}), seal: newStateSeal(),
 	}

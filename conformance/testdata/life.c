@@ -8,11 +8,13 @@
  *	life MODULE handlers   exit() with handlers that call the library, before and after its own
  *	life MODULE sessions   10,000 open sessions
  *	life MODULE limits     the application's limit of open files is left alone
+ *	life MODULE full       C_Initialize while no file can be opened, and when one can again
  *
  * Prints what it measured, and what went wrong; the exit code is 0 if nothing did. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -292,12 +294,29 @@ static void limits(void)
 	expect_limit("limit set after loading", mine.rlim_max);
 }
 
+static void full(void)
+{
+	int files[256], n = 0;
+	struct rlimit few = {sizeof files / sizeof *files, sizeof files / sizeof *files};
+	bool configured = getenv("GREP11_PKCS11_CONFIG");
+	setrlimit(RLIMIT_NOFILE, &few);
+	load(RTLD_NOW);
+	while ((files[n] = open("/dev/null", O_RDONLY)) >= 0)
+		n++;
+	expect("C_Initialize", p11->C_Initialize(NULL), configured ? CKR_HOST_MEMORY : CKR_OK);
+	if (!configured)
+		expect("C_Finalize", p11->C_Finalize(NULL), CKR_OK);
+	while (n > 0)
+		close(files[--n]);
+	use();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*does)(void);
-	} verbs[] = {{"rounds", rounds}, {"reload", reload}, {"deepbind", deepbind}, {"finalize", finalize}, {"exit", leave}, {"handlers", handlers}, {"sessions", sessions}, {"limits", limits}};
+	} verbs[] = {{"rounds", rounds}, {"reload", reload}, {"deepbind", deepbind}, {"finalize", finalize}, {"exit", leave}, {"handlers", handlers}, {"sessions", sessions}, {"limits", limits}, {"full", full}};
 	if (argc != 3)
 		return 2;
 	path = argv[1];
