@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"grep11/pkcs11/ck"
+	"grep11/server/durable"
 )
 
 // The state folder holds one file:
@@ -132,7 +133,7 @@ func (f *Folder) Save(state []byte) error {
 	b := append(make([]byte, 0, offSealed+len(state)+f.aead.Overhead()), f.header...)
 	b = b[:offSealed]
 	rand.Read(b[offNonce:])
-	return writeFile(f.dir, stateFile, f.aead.Seal(b, b[offNonce:], state, f.header))
+	return durable.Replace(filepath.Join(f.dir, stateFile), f.aead.Seal(b, b[offNonce:], state, f.header), 0o600)
 }
 
 // tidy removes what a crash left of a Save that was not finished. The caller
@@ -151,25 +152,4 @@ func readFile(path string) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, maxFile))
-}
-
-// writeFile replaces a file at once: after a crash there is the old or the new.
-func writeFile(dir, name string, b []byte) error {
-	f, err := os.CreateTemp(dir, name+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already if all went well
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

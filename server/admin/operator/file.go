@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
 
 	"grep11/pkcs11/ck"
+	"grep11/server/durable"
 )
 
 // Signature keys and key parts are files in the age format (age-encryption.org/v1),
@@ -50,24 +50,7 @@ func seal(path string, password ck.Secret, plain []byte) error {
 	if err := errors.Join(w.Close(), a.Close()); err != nil {
 		return err
 	}
-	return create(path, b.Bytes(), 0o600)
-}
-
-// create writes a new file durably, or none at all.
-func create(path string, b []byte, mode os.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.Create(path, b.Bytes(), 0o600)
 }
 
 // open reads such a file.

@@ -16,6 +16,7 @@ import (
 
 	"grep11/pkcs11/ck"
 	"grep11/server/admin/command"
+	"grep11/server/durable"
 )
 
 // Key is an administrator's signature key.
@@ -104,7 +105,7 @@ func MakeKey(path, name, kind string, password ck.Secret) (*Key, error) {
 	if err := seal(path, password, append(private, public...)); err != nil {
 		return nil, err
 	}
-	return &Key{Name: name, Cert: cert, signer: signer}, create(CertFile(path), public, 0o644)
+	return &Key{Name: name, Cert: cert, signer: signer}, durable.Create(CertFile(path), public, 0o644)
 }
 
 // LoadKey opens a key file.

@@ -9,6 +9,7 @@ import (
 
 	"grep11/pkcs11/ck"
 	"grep11/server"
+	"grep11/server/durable"
 	"grep11/server/hsm"
 )
 
@@ -35,7 +36,7 @@ func (d *folder) ownSoftHSM(modules []string) error {
 		return err
 	}
 	text := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", tokens)
-	if err := writeFile(d.path("softhsm2.conf"), []byte(text), 0o600); err != nil {
+	if err := durable.Replace(d.path("softhsm2.conf"), []byte(text), 0o600); err != nil {
 		return err
 	}
 	return os.Setenv("SOFTHSM2_CONF", d.path("softhsm2.conf"))
@@ -74,7 +75,7 @@ func (d *folder) prepareHSM(v devValues) error {
 	}
 	_, err := os.Stat(d.path("hsm.pin"))
 	if _, given := os.LookupEnv("GREP11_HSM_PIN"); err != nil || given {
-		err = writeFile(d.path("hsm.pin"), append(d.o.hsmPIN(), '\n'), 0o600)
+		err = durable.Replace(d.path("hsm.pin"), append(d.o.hsmPIN(), '\n'), 0o600)
 	}
 	return errors.Join(err, d.ownSoftHSM(modules))
 }

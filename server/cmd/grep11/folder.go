@@ -15,6 +15,7 @@ import (
 	"text/template"
 
 	"grep11/server"
+	"grep11/server/durable"
 )
 
 // folder is the place of a service that `grep11 dev` runs.
@@ -196,5 +197,5 @@ func (d *folder) write(name string, t *template.Template, v devValues) error {
 	if err := t.Execute(&b, v); err != nil {
 		return err
 	}
-	return writeFile(d.path(name), b.Bytes(), 0o600)
+	return durable.Replace(d.path(name), b.Bytes(), 0o600)
 }

@@ -12,6 +12,7 @@ import (
 
 	"grep11/pkcs11/ck"
 	"grep11/server/archive"
+	"grep11/server/durable"
 	"grep11/server/keystore"
 )
 
@@ -86,7 +87,7 @@ func exportTo(ctx context.Context, store, path string, passphrase ck.Secret, pro
 	if err = errors.Join(err, out.Close()); err != nil {
 		return objects, errors.Join(err, os.Remove(part))
 	}
-	return objects, os.Rename(part, path)
+	return objects, durable.Rename(part, path)
 }
 
 func exportSealed(ctx context.Context, store string, out io.Writer, passphrase ck.Secret, progress func(int)) error {

@@ -15,6 +15,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"grep11/server/durable"
 )
 
 // A private CA with a server and a client certificate, all on P-256, as files
@@ -141,14 +143,5 @@ func makeCertificate(dir, name string, ca *certificate, t *x509.Certificate) (*c
 }
 
 func writePEM(path, kind string, der []byte, mode os.FileMode) error {
-	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode)
-}
-
-// writeFile replaces a file as a whole.
-func writeFile(path string, b []byte, mode os.FileMode) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, b, mode); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return durable.Replace(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode)
 }

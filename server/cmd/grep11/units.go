@@ -9,6 +9,7 @@ import (
 
 	"grep11/pkcs11/ck"
 	"grep11/server"
+	"grep11/server/durable"
 	"grep11/server/soft"
 	"grep11/server/unit"
 )
@@ -68,5 +69,5 @@ func makeKeyFile(path string) error {
 	key := make(ck.Secret, 32)
 	rand.Read(key)
 	defer key.Wipe()
-	return writeFile(path, key, 0o600)
+	return durable.Replace(path, key, 0o600)
 }
