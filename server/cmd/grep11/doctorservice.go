@@ -36,6 +36,7 @@ func (d *doctor) service(ctx context.Context) {
 		d.bad("tokens", err.Error(), "the server's log names the cause")
 	}
 	d.tokens(tokens)
+	d.keys(ctx, c)
 	d.signature(ctx, c)
 }
 

@@ -48,6 +48,17 @@ func (h *halfway) use(k grep11client.Key) error {
 	return err
 }
 
+// diagnosed runs the doctor.
+func (h *halfway) diagnosed(status int, want ...string) {
+	h.Helper()
+	got := output(h.T, status, "doctor", "--config", filepath.Join(h.dir, "client.toml"))
+	for _, w := range want {
+		if !strings.Contains(got, w) {
+			h.Errorf("not %q:\n%s", w, got)
+		}
+	}
+}
+
 // works uses a key often enough for each unit to have it.
 func (h *halfway) works(k grep11client.Key, when string) {
 	h.Helper()
@@ -91,10 +102,12 @@ func TestARotationIsTakenBackOrGoesOn(t *testing.T) {
 		t.Error(got)
 	}
 	h.works(k, "after its only master key was to be cleared")
+	h.diagnosed(0, "stored keys", "all under a master key")
 	h.signed(0, "alice", "mk", "clear-new", "--abandon-keys")
 	if h.use(k) == nil {
 		t.Error("the key works without its master key")
 	}
+	h.diagnosed(1, "stored keys", "a master key that no crypto unit has")
 	h.signed(0, "alice", load...)
 	h.signed(0, "alice bob", "mk", "commit", "--unit", "unit1")
 	h.killed() // and starts, although only one unit has the keys' master key
