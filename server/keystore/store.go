@@ -78,7 +78,10 @@ func (s *Store) Close() error {
 	if s.listener != nil {
 		s.listener.stop()
 	}
-	return s.db.close()
+	// SQLite's last connection puts the log into the file, and must be one that writes.
+	err := s.db.read.Close()
+	s.writer.disconnect()
+	return errors.Join(err, s.db.close())
 }
 
 // ServiceKey seals credentials; all servers on this store share it.

@@ -80,7 +80,8 @@ func startWriter(db *database, self ID, forget func([]touched)) *writer {
 	return w
 }
 
-// stop ends the writer when the queue is empty, and waits for it.
+// stop ends the writer when the queue is empty, and waits for it. Its connection
+// stays, for disconnect.
 func (w *writer) stop() {
 	w.mu.Lock()
 	if !w.closed {
@@ -89,7 +90,6 @@ func (w *writer) stop() {
 	}
 	w.mu.Unlock()
 	<-w.done
-	w.disconnect()
 }
 
 // do hands in a change and waits until it is durable or refused. A caller that
@@ -239,6 +239,9 @@ func (w *writer) connect(ctx context.Context) (err error) {
 func (w *writer) disconnect() {
 	if w.conn == nil {
 		return
+	}
+	for _, stmt := range w.known {
+		_ = stmt.Close() // or SQLite keeps the connection
 	}
 	clear(w.known)
 	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // closes it

@@ -91,6 +91,10 @@ func (r *Response) Err() error {
 			return &Refusal{Reason: reason}
 		}
 	}
+	if r.Return == ck.CKR_DEVICE_MEMORY {
+		return fmt.Errorf("the crypto unit could not save its state, and nothing has changed: "+
+			"the server's log names the cause, such as a full disk: %w", r.Return)
+	}
 	return fmt.Errorf("refused by the crypto unit: %w", r.Return)
 }
 
