@@ -56,6 +56,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
 }
 
 func open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
+	warnOfReaders(c, log)
 	store, err := keystore.Open(ctx, c.Keystore.Address())
 	if err != nil {
 		return nil, badKey(c.Keystore.key(), "%w", err)
