@@ -123,7 +123,10 @@ master key that the keys were sealed under. A server on SQLite must be stopped f
 				return err
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%d tokens, %d objects and %d retained keys are new, %d were there.\n", done.Tokens, done.Objects, done.Retained, done.Known)
-			return err
+			if err != nil {
+				return fmt.Errorf("%w; the import goes on when it is run again", err)
+			}
+			return nil
 		},
 	}
 	f.add(c)
@@ -146,9 +149,10 @@ func importFrom(ctx context.Context, store, path string, passphrase ck.Secret, p
 	}
 	done, err = s.Import(ctx, r, func(i keystore.Imported) { progress(i.Objects + i.Known) })
 	if err != nil {
-		err = fmt.Errorf("%s: %w", path, err)
+		_ = s.Close() // says nothing new
+		return done, fmt.Errorf("%s: %w", path, err)
 	}
-	return done, errors.Join(err, s.Close())
+	return done, s.Close()
 }
 
 // progress says how far it is, once a second.
