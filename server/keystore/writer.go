@@ -221,7 +221,7 @@ func (t *tx) attempt(c *change) error {
 	if err := c.run(t); err != nil {
 		c.err = explain(err)
 		if _, err := t.exec(`ROLLBACK TO SAVEPOINT change`); err != nil {
-			return fmt.Errorf("%w, after: %v", err, c.err)
+			return fmt.Errorf("%w (then %w)", c.err, err)
 		}
 	}
 	_, err := t.exec(`RELEASE SAVEPOINT change`)
