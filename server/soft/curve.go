@@ -71,6 +71,8 @@ func init() {
 	} {
 		curvesByName[name] = curvesByName[same]
 	}
+	// As pkcs11-tool 0.23, Debian 12's, writes it: a PrintableString that would be one longer.
+	curvesByOID["\x13\x0bcurve25519"] = curvesByName["curve25519"]
 }
 
 func curveByOID(der []byte) *curve { return curvesByOID[string(der)] }
