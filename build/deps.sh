@@ -13,7 +13,7 @@ demo="$build opensc libengine-pkcs11-openssl openssl nginx"
 generate="protobuf-compiler"
 check="$build $generate git"
 bench="$demo softhsm2 p11-kit p11-kit-modules"
-test="$bench $generate git openjdk-17-jdk-headless openssh-client gnutls-bin libnss3-tools postgresql iproute2
+test="$bench $generate git default-jdk-headless openssh-client gnutls-bin libnss3-tools postgresql iproute2
 	apache2-bin stunnel4 haproxy curl openssh-server knot-dnssecutils bind9-utils strongswan-pki openvpn
 	libstrongswan-extra-plugins libstrongswan-standard-plugins gnupg-pkcs11-scd gpgsm gpg-agent gpgconf python3-pykcs11"
 

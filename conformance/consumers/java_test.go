@@ -30,7 +30,7 @@ func (s *service) keytool(t *testing.T, args ...string) string {
 // javaKeys makes two keys with certificates the way Java users do.
 func (s *service) javaKeys(t *testing.T) {
 	t.Helper()
-	consumer(t, "javac", "openjdk-17-jdk-headless")
+	consumer(t, "javac", "default-jdk-headless")
 	for alias, kind := range map[string][]string{
 		"java-rsa": {"-keyalg", "RSA", "-keysize", "2048"},
 		"java-ec":  {"-keyalg", "EC", "-groupname", "secp256r1"},
@@ -40,7 +40,7 @@ func (s *service) javaKeys(t *testing.T) {
 }
 
 func TestJavaThreads(t *testing.T) {
-	consumer(t, "javac", "openjdk-17-jdk-headless")
+	consumer(t, "javac", "default-jdk-headless")
 	s := start(t)
 	wants(t, s.run(t, s.java(t, "Threads")...), "threads: 320 rounds ok")
 }
@@ -65,7 +65,7 @@ func TestJavaTLS(t *testing.T) {
 // Keys without certificates are seen once the configuration says so, and a
 // certificate from a certification authority takes the made-up one's place.
 func TestJavaKeysWithoutCertificates(t *testing.T) {
-	consumer(t, "javac", "openjdk-17-jdk-headless")
+	consumer(t, "javac", "default-jdk-headless")
 	s := start(t)
 	s.keyPair(t, "rsa:2048", "bare-rsa", "d1")
 	s.keyPair(t, "EC:prime256v1", "bare-ec", "d2")
