@@ -2,12 +2,14 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"time"
 
+	"grep11/pkcs11/ck"
 	"grep11/server/balancer"
 	"grep11/server/soft"
 	"grep11/server/unit"
@@ -17,8 +19,8 @@ import (
 // up later.
 var unitKinds = map[string]func(UnitConfig, *slog.Logger) (unit.Unit, error){"soft": openSoft, "pkcs11": openHSM}
 
-// openUnits opens all. A unit that cannot be opened stays down, with empty
-// registers, as long as another one is up.
+// openUnits opens all. A unit that cannot be opened stays down as long as another
+// one is up.
 func openUnits(configs []UnitConfig, log *slog.Logger) ([]balancer.Member, error) {
 	var members []balancer.Member
 	var failures []error
@@ -26,10 +28,12 @@ func openUnits(configs []UnitConfig, log *slog.Logger) ([]balancer.Member, error
 		u, err := unitKinds[c.Kind](c, log)
 		if err != nil {
 			failures = append(failures, &keyError{"unit.name", i + 1, fmt.Errorf("unit %q: %w", c.Name, err)})
-			log.Error("crypto unit stays down", "unit", c.Name, "cause", err)
 		}
-		if u == nil {
-			if u, err = soft.New(soft.Config{Name: c.Name}); err != nil {
+		switch {
+		case err != nil && u != nil:
+			log.Error("crypto unit is down for now", "unit", c.Name, "cause", err)
+		case err != nil:
+			if u, err = standIn(c.Name, err); err != nil {
 				return nil, errors.Join(err, closeUnits(members))
 			}
 		}
@@ -40,6 +44,27 @@ func openUnits(configs []UnitConfig, log *slog.Logger) ([]balancer.Member, error
 	}
 	return members, nil
 }
+
+// down stands for a unit that could not be opened: it has no keys, and says why.
+type down struct {
+	unit.Unit
+	cause error
+}
+
+func standIn(name string, cause error) (unit.Unit, error) {
+	empty, err := soft.New(soft.Config{Name: name})
+	if err != nil {
+		return nil, err
+	}
+	if !errors.Is(cause, ck.CKR_IBM_WK_NOT_INITIALIZED) {
+		cause = fmt.Errorf("%w: %w", cause, ck.CKR_IBM_WK_NOT_INITIALIZED)
+	}
+	return down{empty, cause}, nil
+}
+
+func (d down) WrappingKey() ([]byte, error) { return nil, d.cause }
+
+func (d down) Check(context.Context) error { return d.cause }
 
 // patience with one quick call: an emulated unit does nothing but compute, while
 // the module of an HSM may wait for a device that is not there any more.

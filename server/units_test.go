@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"grep11/pkcs11/ck"
+	"grep11/server/balancer"
 	"grep11/server/soft"
 	"grep11/server/unit"
 )
@@ -40,6 +41,31 @@ func stateFolders(t *testing.T, names ...string) []UnitConfig {
 		out = append(out, c)
 	}
 	return out
+}
+
+// TestAUnitThatStaysDownSaysWhy: not that it wants a master key, which would be made in vain.
+func TestAUnitThatStaysDownSaysWhy(t *testing.T) {
+	configs := stateFolders(t, "one", "two")
+	if err := os.Truncate(filepath.Join(configs[1].State, "state"), 0); err != nil {
+		t.Fatal(err)
+	}
+	var out lockedBuffer
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	members, err := openUnits(configs, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := balancer.New(members, balancer.Options{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if s := b.Units(); !s[0].Healthy || s[1].Healthy || !strings.Contains(s[1].Detail, "restore it") {
+		t.Errorf("%+v", s)
+	}
+	if said := out.take(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "restore it") {
+		t.Errorf("not one line with the cause:\n%s", said)
+	}
 }
 
 func TestAUnitThatCannotBeOpenedStaysDown(t *testing.T) {

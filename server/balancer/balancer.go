@@ -99,7 +99,7 @@ func (b *Balancer) compareKeys() error {
 		p, err := m.WrappingKey()
 		if err != nil {
 			m.setAside(err)
-			b.opts.Log.Error("crypto unit has no wrapping key", "unit", m.Name(), "cause", err)
+			b.opts.Log.Error("crypto unit is set aside", "unit", m.Name(), "cause", err)
 			continue
 		}
 		if err := b.keys.fits(b.members, m, p); err != nil {
