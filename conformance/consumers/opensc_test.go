@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -62,7 +63,9 @@ func TestPkcs11ToolLifeOfAToken(t *testing.T) {
 	t.Run("keys of every kind that pkcs11-tool names", func(t *testing.T) {
 		for _, kind := range []string{"rsa:2048", "EC:secp384r1", "EC:secp521r1", "EC:ed25519", "EC:edwards25519", "EC:curve25519", "EC:X25519", "EC:Ed448"} {
 			out, err := s.try(t, call{args: []string{"pkcs11-tool", "--module", s.module, "--login", "--pin", s.pin, "--keypairgen", "--key-type", kind, "--label", kind}})
-			if err != nil && !strings.Contains(out, "Unknown EC key params") { // a name that this version does not know
+			unknown := strings.Contains(out, "Unknown EC key params") // to this version of pkcs11-tool
+			lacking := os.Getenv("GREP11_SERVICE") != "" && strings.Contains(out, "not supported")
+			if err != nil && !unknown && !lacking {
 				t.Errorf("%s: %s", kind, out)
 			}
 		}
