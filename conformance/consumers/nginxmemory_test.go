@@ -8,7 +8,7 @@ import (
 const (
 	// Go's heap only grows until its first collection. In nginx's master, which uses
 	// the library a little with each reload, that takes about as many as these.
-	warmReloads     = 100
+	warmReloads     = 180
 	measuredReloads = 60
 	// Over what nginx's master grows by itself; one more thread of Go's is some
 	// hundred kB. A leak of a session, a key or a connection is more.

@@ -41,7 +41,10 @@ func TestPkcs11ToolForkAndThreads(t *testing.T) {
 			args = append(args, "--test-threads", "ILGISLT0")
 		}
 		out := s.tool(t, args...)
-		wants(t, out, "all threads have ended with CKR_OK")
+		// Later versions of pkcs11-tool say it thread by thread.
+		if !strings.Contains(out, "all threads have ended with CKR_OK") && strings.Count(out, "returning rv:CKR_OK") != 4 {
+			t.Errorf("not all threads have ended well:\n%s", out)
+		}
 	})
 }
 
