@@ -1,8 +1,8 @@
 /* Go's runtime starts on a thread of its own when the library is loaded, and raises
- * the soft limit of open files to one less than the hard one: programs that count on FD_SETSIZE, and
- * children that close every descriptor up to the limit, have it from the application.
- * The limit is put back, and loading waits for that, or it might undo what the
- * application sets right after. */
+ * the soft limit of open files to one less than the hard one. Programs that count on
+ * FD_SETSIZE, and children that close every descriptor up to the limit, would have it
+ * from the application. The limit is put back, and loading waits for that, or it might
+ * undo what the application sets right after. */
 #define _GNU_SOURCE
 #include <stdatomic.h>
 #include <stdbool.h>
