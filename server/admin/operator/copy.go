@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"grep11/server/admin/command"
 )
@@ -43,7 +44,7 @@ func (g *Group) Copy(ctx context.Context, from string, kind command.ImporterType
 
 // source is the unit to copy from, if it can give its key away.
 func (g *Group) source(ctx context.Context, name string) (*Unit, *View, error) {
-	for _, u := range g.Units {
+	for _, u := range slices.Concat(g.Units, g.Others) {
 		if u.Name != name {
 			continue
 		}

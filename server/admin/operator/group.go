@@ -13,6 +13,8 @@ import (
 // Group is the units of one service: a ceremony does the same to all of them.
 type Group struct {
 	Units []*Unit
+	// Others are left as they are; Copy may bring a master key from one of them.
+	Others []*Unit
 	// DryRun: say what would be done, and do nothing.
 	DryRun bool
 	// Report takes one line about one unit as it happens.

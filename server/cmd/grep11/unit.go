@@ -54,6 +54,7 @@ keys, which are pinned at the first contact; compare the serial numbers then.`,
 type unitFlags struct {
 	clientFlags
 	units, keys []string
+	source      string // unit to copy from; it may be none of units
 	passwords   passwords
 	known       string
 	dryRun, yes bool
@@ -147,11 +148,18 @@ func (s *session) connect(ctx context.Context, names []string) error {
 			if len(s.servers) > 1 {
 				name += "@" + names[i]
 			}
-			if !u.Administered || len(s.f.units) > 0 && !slices.Contains(s.f.units, name) {
+			wanted := len(s.f.units) == 0 || slices.Contains(s.f.units, name)
+			if !u.Administered || !wanted && name != s.f.source {
 				continue
 			}
-			if err := s.add(ctx, client, u.Name, name, known); err != nil {
+			unit, err := s.reach(ctx, client, u.Name, name, known)
+			if err != nil {
 				return err
+			}
+			if wanted {
+				s.Units = append(s.Units, unit)
+			} else {
+				s.Others = append(s.Others, unit)
 			}
 		}
 	}
@@ -161,25 +169,21 @@ func (s *session) connect(ctx context.Context, names []string) error {
 	return nil
 }
 
-// add connects to one unit and pins it if it is new.
-func (s *session) add(ctx context.Context, client *grep11client.Client, unit, name string, known operator.Known) error {
+// reach connects to one unit and pins it if it is new.
+func (s *session) reach(ctx context.Context, client *grep11client.Client, unit, name string, known operator.Known) (*operator.Unit, error) {
 	pinned, err := known.Get(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	send := func(ctx context.Context, block, signatures []byte) ([]byte, []byte, error) {
 		return client.ExecuteAdmin(ctx, unit, block, signatures)
 	}
 	u, cert, err := operator.Connect(ctx, name, send, pinned)
-	if err != nil {
-		return err
-	}
-	s.Units = append(s.Units, u)
-	if pinned != nil {
-		return nil
+	if err != nil || pinned != nil {
+		return u, err
 	}
 	s.Report(name, "first contact, "+operator.CertName(cert))
-	return known.Pin(name, cert)
+	return u, known.Pin(name, cert)
 }
 
 // openKeys opens the signature keys that the flags name.

@@ -288,13 +288,15 @@ func mkRotate(f *unitFlags) *cobra.Command {
 }
 
 func mkCopy(f *unitFlags) *cobra.Command {
-	return f.importing("copy UNIT", "Bring the master key of a unit to units without one, encrypted from unit to unit, commit and activate it", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string, kind command.ImporterType) error {
+	c := f.importing("copy UNIT", "Bring the master key of a unit to units without one, encrypted from unit to unit, commit and activate it", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string, kind command.ImporterType) error {
 		pattern, err := s.Copy(ctx, args[0], kind, s.keys)
 		if err != nil || s.DryRun {
 			return err
 		}
 		return s.commitAndActivate(ctx, pattern)
 	})
+	c.PreRun = func(_ *cobra.Command, args []string) { f.source = args[0] }
+	return c
 }
 
 // commitAndActivate goes on where an earlier run was interrupted.
