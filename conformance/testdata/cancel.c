@@ -2,13 +2,12 @@
  *
  *	cancel MODULE */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "cryptoki.h"
+#include "module.h"
 
 enum { THREADS = 4, ROUNDS = 100 };
 
@@ -43,12 +42,6 @@ static void *calls(void *at_once)
 	return NULL;
 }
 
-static int fail(const char *what)
-{
-	printf("%s\n", what);
-	return 1;
-}
-
 static void cancel_all(int round)
 {
 	pthread_t threads[THREADS];
@@ -64,16 +57,11 @@ static void cancel_all(int round)
 
 int main(int argc, char **argv)
 {
-	CK_RV (*list)(CK_FUNCTION_LIST_PTR_PTR);
-	CK_SLOT_ID slots[16];
-	CK_ULONG n = 16;
-
-	void *module = argc > 1 ? dlopen(argv[1], RTLD_NOW) : NULL;
-	if (!module || !(*(void **)&list = dlsym(module, "C_GetFunctionList")) || list(&p11))
+	p11 = load(argc > 1 ? argv[1] : NULL);
+	if (!p11)
 		return fail("no module");
-	if (p11->C_Initialize(NULL) || p11->C_GetSlotList(CK_TRUE, slots, &n))
+	if (start_on(p11, &slot))
 		return fail("no slot");
-	slot = slots[0];
 	for (int round = 0; round < ROUNDS; round++)
 		cancel_all(round);
 	printf("cancelled: %d, answer: %lu, end: %lu\n", atomic_load(&cancelled), answer, p11->C_Finalize(NULL));

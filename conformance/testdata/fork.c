@@ -11,7 +11,6 @@
  * with early the parent never calls C_Initialize. Prints a line per failure, then the totals; the exit
  * code is 0 if nothing failed. Nobody waits longer than LIMIT seconds. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -28,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cryptoki.h"
+#include "module.h"
 
 enum { LIMIT = 60, ABREAST = 4 };
 
@@ -210,18 +209,6 @@ static void refuse(unsigned call, unsigned call2)
 	struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
 		failed("seccomp", (CK_RV)errno);
-}
-
-static CK_FUNCTION_LIST_PTR load(const char *path)
-{
-	CK_FUNCTION_LIST_PTR list = NULL;
-	void *library = dlopen(path, RTLD_NOW);
-	void *symbol = library ? dlsym(library, "C_GetFunctionList") : NULL;
-	CK_C_GetFunctionList get;
-	memcpy(&get, &symbol, sizeof get);
-	if (!symbol || get(&list) != CKR_OK)
-		fprintf(stderr, "%s: %s\n", path, dlerror());
-	return list;
 }
 
 static int number_of(const char *argument, const char *name, int otherwise)

@@ -5,7 +5,6 @@
  *
  * A handler that ran on a stack of Go's would write beyond its end. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +12,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "cryptoki.h"
+#include "module.h"
 
 enum { THREADS = 4, SIGNALS = 6000 };
 
@@ -50,28 +49,18 @@ static void *calls(void *answer)
 	return NULL;
 }
 
-static int fail(const char *what)
-{
-	printf("%s\n", what);
-	return 1;
-}
-
 int main(int argc, char **argv)
 {
-	CK_RV (*list)(CK_FUNCTION_LIST_PTR_PTR);
 	CK_RV answers[THREADS], rv = CKR_OK;
-	CK_SLOT_ID slots[16];
-	CK_ULONG n = 16;
 	pthread_t threads[THREADS];
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	struct itimerval often = {{0, 500}, {0, 500}};
 
-	void *module = argc > 1 ? dlopen(argv[1], RTLD_NOW) : NULL;
-	if (!module || !(*(void **)&list = dlsym(module, "C_GetFunctionList")) || list(&p11))
+	p11 = load(argc > 1 ? argv[1] : NULL);
+	if (!p11)
 		return fail("no module");
-	if (p11->C_Initialize(NULL) || p11->C_GetSlotList(CK_TRUE, slots, &n))
+	if (start_on(p11, &slot))
 		return fail("no slot");
-	slot = slots[0];
 	for (size_t i = 0; i < sizeof sent / sizeof *sent; i++)
 		sigaction(sent[i], &action, NULL);
 	setitimer(ITIMER_PROF, &often, NULL);

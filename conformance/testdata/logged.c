@@ -5,14 +5,13 @@
  * With LOG, the log's file, that is moved away to LOG.1 between two calls of each
  * process. Prints both process ids. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cryptoki.h"
+#include "module.h"
 
 enum { UNTIL_LOOKED = 1500000 }; /* microseconds: the library looks for its file each second */
 
@@ -61,10 +60,8 @@ int main(int argc, char **argv)
 {
 	char config[4096], moved[4096], byte = 0;
 	int ready[2], go[2], status;
-	CK_C_GetFunctionList get;
-	void *symbol = argc > 2 ? dlsym(dlopen(argv[1], RTLD_NOW), "C_GetFunctionList") : NULL;
-	memcpy(&get, &symbol, sizeof get);
-	if (!symbol || get(&p11) != CKR_OK || pipe(ready) != 0 || pipe(go) != 0)
+	p11 = argc > 2 ? load(argv[1]) : NULL;
+	if (!p11 || pipe(ready) != 0 || pipe(go) != 0)
 		return 2;
 	snprintf(config, sizeof config, "config=%s", argv[2]);
 	begin(config);

@@ -5,14 +5,13 @@
  * Like nginx's master it blocks SIGCHLD but while it waits for it. A thread of
  * the library's that took one would leave it waiting. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cryptoki.h"
+#include "module.h"
 
 enum { CHILDREN = 300 };
 
@@ -27,20 +26,12 @@ static void on_child(int sig)
 		elsewhere++;
 }
 
-static int fail(const char *what)
-{
-	printf("%s\n", what);
-	return 1;
-}
-
 int main(int argc, char **argv)
 {
-	CK_RV (*list)(CK_FUNCTION_LIST_PTR_PTR);
 	CK_FUNCTION_LIST_PTR p11;
 	CK_BYTE random[32];
 	CK_SESSION_HANDLE session;
-	CK_SLOT_ID slots[16];
-	CK_ULONG n = 16;
+	CK_SLOT_ID slot;
 	struct sigaction action = {.sa_handler = on_child};
 	sigset_t child, waiting;
 
@@ -48,11 +39,10 @@ int main(int argc, char **argv)
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, &waiting);
 	sigaction(SIGCHLD, &action, NULL);
-	void *module = argc > 1 ? dlopen(argv[1], RTLD_NOW) : NULL;
-	if (!module || !(*(void **)&list = dlsym(module, "C_GetFunctionList")) || list(&p11))
+	p11 = load(argc > 1 ? argv[1] : NULL);
+	if (!p11)
 		return fail("no module");
-	if (p11->C_Initialize(NULL) || p11->C_GetSlotList(CK_TRUE, slots, &n) ||
-	    p11->C_OpenSession(slots[0], CKF_SERIAL_SESSION, NULL, NULL, &session))
+	if (start_on(p11, &slot) || p11->C_OpenSession(slot, CKF_SERIAL_SESSION, NULL, NULL, &session))
 		return fail("no session");
 	alarm(60);
 	for (int i = 0; i < CHILDREN; i++) {
