@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 )
@@ -9,13 +10,11 @@ import (
 // or change. It is no reason not to start: a group's rights, and a container's of one
 // user, are its owner's business.
 func warnOfReaders(c Config, log *slog.Logger) {
-	files := []struct{ key, path string }{{"tls.key", c.TLS.Key}}
+	type secret struct{ key, path string }
+	files := []secret{{"tls.key", c.TLS.Key}}
 	for _, u := range c.Units {
-		for _, f := range []struct{ key, path string }{
-			{"key_file", u.KeyFile}, {"passphrase_file", u.PassphraseFile}, {"pin_file", u.PINFile},
-		} {
-			files = append(files, struct{ key, path string }{`unit "` + u.Name + `" ` + f.key, f.path})
-		}
+		unit := fmt.Sprintf("unit %q ", u.Name)
+		files = append(files, secret{unit + "key_file", u.KeyFile}, secret{unit + "passphrase_file", u.PassphraseFile}, secret{unit + "pin_file", u.PINFile})
 	}
 	warned := map[string]bool{}
 	for _, f := range files {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"grep11/grep11client"
 	"grep11/pkcs11/ck"
@@ -20,9 +22,12 @@ func (d *doctor) keys(ctx context.Context, c *grep11client.Client) {
 		return
 	}
 	var looked, sealed uint64
-	for p := range patterns {
-		n, under, e := sealedUnder(ctx, c, p[:])
-		looked, sealed, err = n, sealed+under, errors.Join(err, e)
+	for _, p := range patterns {
+		looked = 0
+		err = errors.Join(err, batches(ctx, c, p, true, func(r grep11client.Rewrapped) bool {
+			looked, sealed = looked+r.Seen, sealed+r.Seen-r.Left
+			return looked < keysToLookAt
+		}))
 	}
 	switch {
 	case err != nil:
@@ -35,31 +40,20 @@ func (d *doctor) keys(ctx context.Context, c *grep11client.Client) {
 	}
 }
 
-// masterKeys gives the verification patterns of the units' master keys, current and
-// committed ones.
-func masterKeys(ctx context.Context, c *grep11client.Client) (map[[32]byte]bool, error) {
+// masterKeys gives the verification patterns of the units' master keys: current ones,
+// then committed ones, so that a key that is rewrapped meanwhile is not missed.
+func masterKeys(ctx context.Context, c *grep11client.Client) (all [][]byte, err error) {
 	units, err := c.CryptoUnits(ctx)
-	all := map[[32]byte]bool{}
-	for _, u := range units {
-		for _, p := range [][]byte{u.WrappingKey, u.Next} {
-			if len(p) == 32 {
-				all[[32]byte(p)] = true
-			}
+	add := func(p []byte) {
+		if len(p) > 0 && !slices.ContainsFunc(all, func(q []byte) bool { return bytes.Equal(p, q) }) {
+			all = append(all, p)
 		}
+	}
+	for _, u := range units {
+		add(u.WrappingKey)
+	}
+	for _, u := range units {
+		add(u.Next)
 	}
 	return all, err
-}
-
-func sealedUnder(ctx context.Context, c *grep11client.Client, pattern []byte) (looked, sealed uint64, err error) {
-	for after := uint64(0); looked < keysToLookAt; {
-		r, err := c.RewrapStore(ctx, pattern, after, true)
-		if err != nil {
-			return looked, sealed, err
-		}
-		looked, sealed = looked+r.Seen, sealed+r.Seen-r.Left
-		if after = r.Next; after == 0 {
-			break
-		}
-	}
-	return looked, sealed, nil
 }

@@ -264,18 +264,25 @@ func (s *session) sealedUnder(ctx context.Context, t operator.Pattern) (uint64, 
 // stored has the servers look at all stored keys, and counts batch by batch.
 func (s *session) stored(ctx context.Context, t operator.Pattern, countOnly bool, add func(grep11client.Rewrapped)) error {
 	for _, server := range s.servers {
-		for after := uint64(0); ; {
-			r, err := server.RewrapStore(ctx, t.Bytes(), after, countOnly)
-			if err != nil {
-				return err
-			}
-			add(r)
-			if after = r.Next; after == 0 {
-				break
-			}
+		err := batches(ctx, server, t.Bytes(), countOnly, func(r grep11client.Rewrapped) (more bool) { add(r); return true })
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// batches has a server look at its stored keys, as long as each wants more.
+func batches(ctx context.Context, c *grep11client.Client, pattern []byte, countOnly bool, each func(grep11client.Rewrapped) (more bool)) error {
+	for after := uint64(0); ; {
+		r, err := c.RewrapStore(ctx, pattern, after, countOnly)
+		if err != nil {
+			return err
+		}
+		if after = r.Next; !each(r) || after == 0 {
+			return nil
+		}
+	}
 }
 
 func mkRotate(f *unitFlags) *cobra.Command {
