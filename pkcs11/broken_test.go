@@ -2,6 +2,7 @@ package pkcs11_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 
 	"grep11/pkcs11"
@@ -13,14 +14,15 @@ import (
 // broken is a crypto unit whose results have the wrong length.
 type broken struct {
 	unit.Unit
-	by *int // so many bytes more, or less
+	by *atomic.Int64 // so many bytes more, or less
 }
 
 func (b broken) changed(out []byte) []byte {
-	if *b.by < 0 {
-		return out[:max(0, len(out)+*b.by)]
+	by := int(b.by.Load())
+	if by < 0 {
+		return out[:max(0, len(out)+by)]
 	}
-	return append(out, make([]byte, *b.by)...)
+	return append(out, make([]byte, by)...)
 }
 
 func (b broken) Single(ctx context.Context, op mech.Op, m mech.Mechanism, key unit.Blob, in unit.Input) ([]byte, error) {
@@ -41,8 +43,8 @@ func (b broken) Finish(ctx context.Context, op mech.Op, s unit.State, in unit.In
 // TestResultsOfTheWrongLengthAreRefused: an empty signature was CKR_OK, and a long
 // one CKR_BUFFER_TOO_SMALL or a panic.
 func TestResultsOfTheWrongLengthAreRefused(t *testing.T) {
-	by := 0
-	s := newStackOf(t, func(u unit.Unit) unit.Unit { return broken{u, &by} })
+	var changed atomic.Int64
+	s := newStackOf(t, func(u unit.Unit) unit.Unit { return broken{u, &changed} })
 	u := login(t, s.module(""))
 	_, priv := u.ec()
 	key := u.aes(ck.Bool(ck.CKA_ENCRYPT, true), ck.Bool(ck.CKA_DECRYPT, true))
@@ -67,10 +69,11 @@ func TestResultsOfTheWrongLengthAreRefused(t *testing.T) {
 		{"C_EncryptUpdate", func() error { return u.m.EncryptInit(ctx, u.h, &cbc, key) },
 			func(o *pkcs11.Output) error { return u.m.EncryptUpdate(ctx, u.h, make([]byte, 4096), o) }},
 	} {
-		for _, by = range []int{100, 100_000, -1, -100_000} {
+		for _, by := range []int{100, 100_000, -1, -100_000} {
 			if by < 0 && (row.what == "C_EncryptUpdate" || row.what == "C_Decrypt") {
 				continue // a shorter one may be right
 			}
+			changed.Store(int64(by))
 			wants(t, row.what, row.begin(), nil)
 			n := uint64(8192)
 			wants(t, row.what, row.end(pkcs11.NewOutput(make([]byte, n), &n)), ck.CKR_DEVICE_ERROR)
