@@ -4,8 +4,9 @@
 //
 // A Client has one goroutine per endpoint (endpoint.go), which owns that
 // endpoint's connection (link.go). A call leases a stream of the best link
-// (stream.go) and runs on the caller's own goroutine; retry.go says what is
-// repeated, and on servers without the stream unary.go makes the same calls.
+// (stream.go) and runs on the caller's own goroutine; one that is alone has a
+// connection of its own (line.go). retry.go says what is repeated, and on servers
+// without the stream unary.go makes the same calls.
 package grep11client
 
 import (

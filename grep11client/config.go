@@ -40,6 +40,7 @@ type Pool struct {
 	Streams   int           // open at most; each carries one call at a time
 	Idle      time.Duration // an unused stream is closed after
 	Keepalive time.Duration // a silent connection is checked after
+	NoLine    bool          // a caller that is alone gets no connection of its own
 }
 
 // Timeouts bound a call and its parts.

@@ -153,6 +153,7 @@ type fileText struct {
 		Streams   int      `toml:"streams"`
 		Idle      duration `toml:"idle"`
 		Keepalive duration `toml:"keepalive"`
+		Line      bool     `toml:"line"`
 	} `toml:"pool"`
 	Timeouts struct {
 		Connect     duration `toml:"connect"`
@@ -186,6 +187,7 @@ func LoadConfig(path string) (*File, error) {
 
 func parseConfig(path, text string) (*File, error) {
 	in := fileText{LocalPublicOps: true}
+	in.Pool.Line = true
 	md, err := toml.Decode(text, &in)
 	if err != nil {
 		return nil, tomlError(path, err)
@@ -213,7 +215,7 @@ func parseConfig(path, text string) (*File, error) {
 	}
 	for i, s := range in.Slot {
 		c := Config{Token: s.Token, Zone: s.Zone, TLS: s.TLS, Auth: s.Auth, Store: s.Store, LocalPublicOps: in.LocalPublicOps,
-			Pool: Pool{in.Pool.Streams, time.Duration(in.Pool.Idle), time.Duration(in.Pool.Keepalive)}}
+			Pool: Pool{in.Pool.Streams, time.Duration(in.Pool.Idle), time.Duration(in.Pool.Keepalive), !in.Pool.Line}}
 		t := in.Timeouts
 		c.Timeouts = Timeouts{time.Duration(t.Connect), time.Duration(t.Call), time.Duration(t.Generate), time.Duration(t.Attempt), time.Duration(t.Unreachable)}
 		for _, e := range s.Endpoints {

@@ -26,6 +26,7 @@ endpoints = ["unix:run/socket"]
 [pool]
 streams = 8
 idle = "1m"
+line = false
 [timeouts]
 call = "3s"
 [log]
@@ -43,7 +44,7 @@ level = "debug"
 	if b.Token != "" || b.TLS != nil || b.Endpoints[0].Address != "unix:/etc/grep11/run/socket" {
 		t.Errorf("second slot: %+v", b)
 	}
-	if a.Pool != (Pool{8, time.Minute, DefaultPool.Keepalive}) || a.Timeouts.Call != 3*time.Second || a.Timeouts.Connect != DefaultTimeouts.Connect {
+	if a.Pool != (Pool{8, time.Minute, DefaultPool.Keepalive, true}) || a.Timeouts.Call != 3*time.Second || a.Timeouts.Connect != DefaultTimeouts.Connect {
 		t.Errorf("pool and timeouts: %+v %+v", a.Pool, a.Timeouts)
 	}
 	if f.Log != (Log{"/etc/grep11/log", "debug", false}) {

@@ -20,6 +20,7 @@ const (
 	// pings would cost more than they bring on short messages.
 	window     = 4 << 20
 	bufferSize = 64 << 10
+	userAgent  = "libgrep11-pkcs11"
 )
 
 // dial connects to an endpoint and waits until it is ready for calls. TCP and
@@ -71,7 +72,7 @@ func (e *endpoint) options(raw *socket) []grpc.DialOption {
 		grpc.WithContextDialer(raw.once),
 		grpc.WithTransportCredentials(established{tls: e.c.cfg.TLS != nil}),
 		grpc.WithAuthority(e.serverName()),
-		grpc.WithUserAgent("libgrep11-pkcs11"),
+		grpc.WithUserAgent(userAgent),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize),
@@ -100,6 +101,11 @@ func (e *endpoint) dialTLS(ctx context.Context) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
+	return e.secure(ctx, conn)
+}
+
+// secure does TLS on a connection, where the configuration says so.
+func (e *endpoint) secure(ctx context.Context, conn net.Conn) (*socket, error) {
 	raw := &socket{Conn: conn, under: conn}
 	if e.c.cfg.TLS == nil {
 		return raw, nil

@@ -1,6 +1,10 @@
 package grep11client
 
-import "time"
+import (
+	"context"
+	"sync"
+	"time"
+)
 
 // The guard of a link ends calls whose time is over, or whose callers have given
 // up. It looks at all of them now and then: a timer for each call, set and
@@ -47,8 +51,47 @@ func (l *link) guard() {
 func (l *link) look(now time.Time) (any bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for s := range l.busy {
-		any = s.look(now) || any
+	for b := range l.busy {
+		any = b.look(now) || any
 	}
 	return any
+}
+
+// bound is the call under way on a stream or a line, as the guard sees it.
+type bound struct {
+	stop func() // ends the call, by spoiling what it is on
+
+	mu      sync.Mutex
+	caller  context.Context // guarded by mu; nil: there is no call
+	until   time.Time       // guarded by mu; when it has to end
+	late    bool            // guarded by mu; it was stopped for its time
+	stopped bool            // guarded by mu
+}
+
+func (b *bound) begin(ctx context.Context, limit time.Duration) {
+	b.mu.Lock()
+	b.caller, b.until, b.late, b.stopped = ctx, time.Now().Add(limit), false, false
+	b.mu.Unlock()
+}
+
+func (b *bound) end() (late, stopped bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.caller = nil
+	return b.late, b.stopped
+}
+
+// look stops the call if its time is over or its caller has given up. It tells
+// whether there is a call.
+func (b *bound) look(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.caller == nil {
+		return false
+	}
+	if b.late = !now.Before(b.until); b.late || b.caller.Err() != nil {
+		b.stopped = true
+		b.stop()
+	}
+	return true
 }

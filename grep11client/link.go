@@ -24,15 +24,16 @@ type link struct {
 	calls   atomic.Int64  // under way
 	answers atomic.Uint64 // received; a slow call beside others' answers is just slow
 	guarded atomic.Bool   // guard runs
+	lines   lines
 
 	mu     sync.Mutex
-	busy   map[*stream]struct{} // leased
-	idle   []*stream            // the last used is the last
-	closed bool                 // no stream comes back any more
+	busy   map[*bound]struct{} // calls under way, and leased streams
+	idle   []*stream           // the last used is the last
+	closed bool                // no stream comes back any more
 }
 
 func newLink(e *endpoint, conn *grpc.ClientConn, raw net.Conn) *link {
-	l := &link{ep: e, conn: conn, raw: raw, slots: make(chan struct{}, e.c.cfg.Pool.Streams), busy: map[*stream]struct{}{}}
+	l := &link{ep: e, conn: conn, raw: raw, slots: make(chan struct{}, e.c.cfg.Pool.Streams), busy: map[*bound]struct{}{}}
 	l.ctx, l.fail = context.WithCancel(context.Background())
 	return l
 }
@@ -69,6 +70,7 @@ func (l *link) drain() {
 // close ends everything without waiting for the network: the socket goes first.
 func (l *link) close() {
 	l.fail()
+	l.lines.close()
 	_ = l.raw.Close()
 	l.reap(time.Time{})
 	_ = l.conn.Close()
@@ -111,7 +113,7 @@ func (l *link) lease(ctx context.Context, limit time.Duration) (*stream, error) 
 	} else {
 		s = newStream(l)
 	}
-	l.busy[s] = struct{}{}
+	l.busy[&s.bound] = struct{}{}
 	return s, nil
 }
 
@@ -134,7 +136,7 @@ func (l *link) waitSlot(ctx context.Context, limit time.Duration) error {
 func (l *link) release(s *stream, good bool) {
 	s.used = time.Now()
 	l.mu.Lock()
-	delete(l.busy, s)
+	delete(l.busy, &s.bound)
 	if good = good && !l.closed; good {
 		l.idle = append(l.idle, s)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -41,25 +40,28 @@ type stream struct {
 	used    time.Time
 	grpc.BidiStreamingClient[extpb.Request, extpb.Response]
 
-	mu     sync.Mutex
-	caller context.Context // guarded by mu; of the call under way, nil: none
-	until  time.Time       // guarded by mu; when it has to end
-	late   bool            // guarded by mu; it was ended for its time
+	bound
 }
 
 func newStream(l *link) *stream {
 	s := &stream{link: l}
 	s.ctx, s.cancel = context.WithCancel(l.ctx)
+	s.bound.stop = s.cancel
 	return s
 }
 
 // call runs one exchange. sent tells, beside an error, whether the server may
 // have seen the request.
 func (l *link) call(ctx context.Context, limit time.Duration, req *extpb.Request) (resp *extpb.Response, sent bool, err error) {
-	l.calls.Add(1)
+	alone := l.calls.Add(1) == 1
 	defer l.calls.Add(-1)
 	if l.unary.Load() {
 		return l.callUnary(ctx, limit, req)
+	}
+	if alone {
+		if ln := l.leaseLine(req); ln != nil {
+			return l.callLine(ctx, limit, req, ln)
+		}
 	}
 	s, err := l.lease(ctx, limit)
 	if err != nil {
@@ -67,9 +69,7 @@ func (l *link) call(ctx context.Context, limit time.Duration, req *extpb.Request
 	}
 	seen := l.answers.Load()
 	resp, sent, err = s.exchange(ctx, limit, req)
-	// Who is not known on a stream may be on the next one, with a fresher token.
-	stranger := resp.GetError().GetCode() == uint64(ck.CKR_IBM_GREP11_NOT_AUTHENTICATED)
-	l.release(s, err == nil && !stranger && s.ctx.Err() == nil)
+	l.release(s, err == nil && !stranger(resp) && s.ctx.Err() == nil)
 	switch {
 	case err == nil:
 		l.answers.Add(1)
@@ -81,6 +81,11 @@ func (l *link) call(ctx context.Context, limit time.Duration, req *extpb.Request
 		return l.callUnary(ctx, limit, req)
 	}
 	return nil, sent, l.blame(ctx, s.expired, seen, err)
+}
+
+// stranger: who is not known on a stream may be on the next one, with a fresher token.
+func stranger(resp *extpb.Response) bool {
+	return resp.GetError().GetCode() == uint64(ck.CKR_IBM_GREP11_NOT_AUTHENTICATED)
 }
 
 // blame says why an exchange failed, and gives the link up where it is at
@@ -107,37 +112,10 @@ func (l *link) blame(ctx context.Context, expired bool, answersBefore uint64, er
 // that has begun when the answer comes has spoiled the stream for the next call.
 func (s *stream) exchange(ctx context.Context, limit time.Duration, req *extpb.Request) (resp *extpb.Response, sent bool, err error) {
 	s.begin(ctx, limit)
-	resp, sent, err = s.roundTrip(req)
-	s.expired = s.end()
-	return resp, sent, err
-}
-
-func (s *stream) begin(ctx context.Context, limit time.Duration) {
-	s.mu.Lock()
-	s.caller, s.until, s.late = ctx, time.Now().Add(limit), false
-	s.mu.Unlock()
 	s.link.watchCalls()
-}
-
-func (s *stream) end() (late bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.caller = nil
-	return s.late
-}
-
-// look ends the call under way, by ending the stream, if its time is over or its
-// caller has given up. It tells whether there is a call.
-func (s *stream) look(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.caller == nil {
-		return false
-	}
-	if s.late = !now.Before(s.until); s.late || s.caller.Err() != nil {
-		s.cancel()
-	}
-	return true
+	resp, sent, err = s.roundTrip(req)
+	s.expired, _ = s.end()
+	return resp, sent, err
 }
 
 func (s *stream) roundTrip(req *extpb.Request) (*extpb.Response, bool, error) {
