@@ -21,19 +21,22 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
+// What kinds of application there are: of many threads, and of one. Their calls go
+// different ways through the library.
+var kinds = map[string]struct{ signers, creators int }{"many": {16, 4}, "lone": {1, 0}}
+
 const (
-	signers  = 16
-	creators = 4
-	calm     = "calm"
-	pairs    = 8 // keys that the signers share
+	calm  = "calm"
+	pairs = 8 // keys that the signers share
 
 	// A thread's pause between its calls, so that their times are the service's and
 	// not those of a queue for the processor, which all parts share here.
 	breath = 4 * time.Millisecond
 )
 
-// application is a program with many threads that uses the library.
+// application is a program that uses the library.
 type application struct {
+	kind  string
 	p     *pkcs11.Ctx
 	slot  uint
 	keys  []signingKey
@@ -55,16 +58,16 @@ type signingKey struct {
 
 // runApplication says "ready", takes "phase NAME" and "stop", and reports.
 func runApplication(in io.Reader, out io.Writer) error {
-	a := &application{p: pkcs11.New(flag.Arg(0)), report: report{Phases: map[string]*figures{}}}
+	a := &application{kind: flag.Arg(1), p: pkcs11.New(flag.Arg(0)), report: report{Phases: map[string]*figures{}}}
 	if err := a.begin(); err != nil {
 		return err
 	}
 	a.say(calm)
 	var threads sync.WaitGroup
-	for i := range signers {
+	for i := range kinds[a.kind].signers {
 		threads.Go(func() { a.sign(i) })
 	}
-	for i := range creators {
+	for i := range kinds[a.kind].creators {
 		threads.Go(func() { a.create(i) })
 	}
 	fmt.Fprintln(out, "ready")
@@ -135,7 +138,7 @@ func (a *application) begin() error {
 		return err
 	}
 	for i := range pairs {
-		public, private, err := a.pair(s, fmt.Sprint("signer ", i))
+		public, private, err := a.pair(s, fmt.Sprint("signer ", i, " of ", a.kind))
 		if err != nil {
 			return err
 		}

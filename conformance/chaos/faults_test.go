@@ -107,7 +107,7 @@ func (w *world) killDatabase() func() {
 	}
 }
 
-// TestTheServiceStaysUp runs the application while all that goes wrong. Its
+// TestTheServiceStaysUp runs the applications while all that goes wrong. Their
 // figures are in the log: go test -v.
 func TestTheServiceStaysUp(t *testing.T) {
 	seed := *seedFlag
@@ -116,23 +116,29 @@ func TestTheServiceStaysUp(t *testing.T) {
 	}
 	t.Logf("seed %d", seed)
 	w := newWorld(t)
-	app := w.role("application", "app", built(t, "libgrep11-pkcs11.so"))
-	app.expect(t, "ready")
-	faults := w.havoc(app, rand.New(rand.NewPCG(seed, 0)))
-	var r report
-	app.report(t, &r)
-	r.judge(t, faults)
+	apps := map[string]*process{}
+	for kind := range kinds {
+		apps[kind] = w.role("application", "app", built(t, "libgrep11-pkcs11.so"), kind)
+		apps[kind].expect(t, "ready")
+	}
+	faults := w.havoc(apps, rand.New(rand.NewPCG(seed, 0)))
+	for kind, app := range apps {
+		t.Logf("application: %s", kind)
+		var r report
+		app.report(t, &r)
+		r.judge(t, faults)
+	}
 }
 
 // havoc has every fault happen once in a random order, and again as long as there is
-// time, and tells the application what happens.
-func (w *world) havoc(app *process, r *rand.Rand) []fault {
+// time, and tells the applications what happens.
+func (w *world) havoc(apps map[string]*process, r *rand.Rand) []fault {
 	time.Sleep(*calmFlag)
 	only := regexp.MustCompile(*onlyFlag)
 	faults := slices.DeleteFunc(allFaults(), func(f fault) bool { return !only.MatchString(f.name) })
 	for end := time.Now().Add(*chaosFlag); ; {
 		for _, i := range r.Perm(len(faults)) {
-			w.happens(app, faults[i], r)
+			w.happens(apps, faults[i], r)
 			if time.Now().After(end) {
 				return faults
 			}
@@ -144,12 +150,19 @@ func (w *world) havoc(app *process, r *rand.Rand) []fault {
 // repeats what was lost after pauses that doubled meanwhile.
 const recovery = 2 * time.Second
 
-func (w *world) happens(app *process, f fault, r *rand.Rand) {
-	app.say(w.T, "phase %s", f.name)
+func tell(t *testing.T, apps map[string]*process, phase string) {
+	t.Helper()
+	for _, app := range apps {
+		app.say(t, "phase %s", phase)
+	}
+}
+
+func (w *world) happens(apps map[string]*process, f fault, r *rand.Rand) {
+	tell(w.T, apps, f.name)
 	end := f.begin(w)
 	time.Sleep(f.lasts + time.Duration(r.Int64N(int64(time.Second))))
 	end()
 	time.Sleep(recovery)
-	app.say(w.T, "phase %s", calm)
+	tell(w.T, apps, calm)
 	time.Sleep(*calmFlag / 3)
 }
