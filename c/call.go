@@ -22,6 +22,7 @@ import (
 type life struct {
 	module *pkcs11.Module
 	ctx    context.Context // ends with it, and all calls under way
+	many   context.Context // the same, for a call beside many
 	end    context.CancelFunc
 	bound  time.Duration // of one call, 0 for none
 	log    *slog.Logger  // nil: none
@@ -48,6 +49,14 @@ func enter() *life {
 
 func (l *life) leave() { l.calls.Add(-1) }
 
+// shared is what a call's context is made of.
+func (l *life) shared() context.Context {
+	if crowded() {
+		return l.many
+	}
+	return l.ctx
+}
+
 // latest is when a call that begins now has to end.
 func (l *life) latest() (t time.Time) {
 	if l.bound > 0 {
@@ -65,7 +74,7 @@ func call(name string, a *args, f func(context.Context, *pkcs11.Module) error) C
 		return rv(ck.CKR_CRYPTOKI_NOT_INITIALIZED)
 	}
 	defer l.leave()
-	ctx := until.New(l.ctx, l.latest())
+	ctx := until.New(l.shared(), l.latest())
 	defer ctx.Release()
 	began := l.now()
 	err := run(ctx, l.module, name, a, f)

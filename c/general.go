@@ -41,6 +41,7 @@ func go_C_Initialize(pInitArgs C.CK_VOID_PTR) C.CK_RV {
 	}
 	l := &life{module: m, bound: m.CallTimeout(), log: m.Log(), trace: m.Trace()}
 	l.ctx, l.end = context.WithCancel(context.Background())
+	l.many = pkcs11.Crowded(l.ctx)
 	current.Store(l)
 	relay()
 	return C.CKR_OK

@@ -42,13 +42,19 @@ static CK_RV await(struct relayed *r)
 	return r->rv;
 }
 
-/* Threads that are in a relayed function. One that is alone calls Go itself: it
- * burdens nobody, and is answered sooner. */
+int relay_met;
+
+/* Threads that are in a relayed function. A few call Go themselves, and wait there on
+ * lines of their own (grep11client/line.go): they are answered sooner. */
 static int inside;
 
-static bool alone(void)
+static bool few(void)
 {
-	return __atomic_fetch_add(&inside, 1, __ATOMIC_RELAXED) == 0;
+	int others = __atomic_fetch_add(&inside, 1, __ATOMIC_RELAXED);
+	int of_late = __atomic_load_n(&relay_met, __ATOMIC_RELAXED);
+	of_late += ((others << 8) - of_late) / 16;
+	__atomic_store_n(&relay_met, of_late, __ATOMIC_RELAXED);
+	return of_late < RELAY_MANY;
 }
 
 static CK_RV out(CK_RV rv)
@@ -62,7 +68,7 @@ static CK_RV out(CK_RV rv)
 	CK_RV relay_##name parameters                                               \
 	{                                                                           \
 		int bell = __atomic_load_n(&relay_bell, __ATOMIC_ACQUIRE);          \
-		if (alone() || bell < 0) {                                          \
+		if (few() || bell < 0) {                                          \
 			CK_RV rv;                                                   \
 			CALL_GO(&own_engine, rv, go_##name arguments);              \
 			return out(rv);                                             \

@@ -43,6 +43,11 @@ func relay() {
 	})
 }
 
+// crowded: threads are many, and most calls are relayed.
+func crowded() bool {
+	return atomic.LoadInt32((*int32)(unsafe.Pointer(&C.relay_met))) >= C.RELAY_MANY
+}
+
 // takeCalls waits for the bell without ever reading it: each ringing is an event
 // of its own to Go's poller.
 func takeCalls(conn syscall.RawConn) {

@@ -110,8 +110,8 @@ func (c *Client) invoke(ctx context.Context, method string, in, out proto.Messag
 	if err != nil {
 		return err
 	}
-	l.calls.Add(1)
-	defer l.calls.Add(-1)
+	l.calls.enter()
+	defer l.calls.leave()
 	if ctx, err = c.bearer.on(ctx); err != nil {
 		return err
 	}

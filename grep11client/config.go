@@ -40,7 +40,7 @@ type Pool struct {
 	Streams   int           // open at most; each carries one call at a time
 	Idle      time.Duration // an unused stream is closed after
 	Keepalive time.Duration // a silent connection is checked after
-	NoLine    bool          // a caller that is alone gets no connection of its own
+	Lines     int           // connections that few callers get for themselves, at most; negative: none
 }
 
 // Timeouts bound a call and its parts.
@@ -54,7 +54,7 @@ type Timeouts struct {
 
 // DefaultPool and DefaultTimeouts are good for production.
 var (
-	DefaultPool     = Pool{Streams: 256, Idle: 2 * time.Minute, Keepalive: 15 * time.Second}
+	DefaultPool     = Pool{Streams: 256, Idle: 2 * time.Minute, Keepalive: 15 * time.Second, Lines: 8}
 	DefaultTimeouts = Timeouts{Connect: 5 * time.Second, Call: 10 * time.Second, Generate: time.Minute,
 		Attempt: 3 * time.Second, Unreachable: 5 * time.Second}
 )
@@ -78,6 +78,9 @@ func (c *Config) check() error {
 	orDefault(&c.Pool.Streams, DefaultPool.Streams)
 	orDefault(&c.Pool.Idle, DefaultPool.Idle)
 	orDefault(&c.Pool.Keepalive, DefaultPool.Keepalive)
+	if c.Pool.Lines == 0 {
+		c.Pool.Lines = DefaultPool.Lines
+	}
 	orDefault(&c.Timeouts.Connect, DefaultTimeouts.Connect)
 	orDefault(&c.Timeouts.Call, DefaultTimeouts.Call)
 	orDefault(&c.Timeouts.Generate, DefaultTimeouts.Generate)
@@ -97,6 +100,7 @@ const unixPrefix = "unix:"
 const (
 	maxSocketPath = 107 // bytes, Linux's limit
 	maxStreams    = 1 << 16
+	maxLines      = 64
 )
 
 // network splits an address into what net.Dial takes.

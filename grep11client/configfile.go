@@ -153,7 +153,7 @@ type fileText struct {
 		Streams   int      `toml:"streams"`
 		Idle      duration `toml:"idle"`
 		Keepalive duration `toml:"keepalive"`
-		Line      bool     `toml:"line"`
+		Lines     int      `toml:"lines"`
 	} `toml:"pool"`
 	Timeouts struct {
 		Connect     duration `toml:"connect"`
@@ -187,7 +187,7 @@ func LoadConfig(path string) (*File, error) {
 
 func parseConfig(path, text string) (*File, error) {
 	in := fileText{LocalPublicOps: true}
-	in.Pool.Line = true
+	in.Pool.Lines = DefaultPool.Lines
 	md, err := toml.Decode(text, &in)
 	if err != nil {
 		return nil, tomlError(path, err)
@@ -210,12 +210,15 @@ func parseConfig(path, text string) (*File, error) {
 	if n := in.Pool.Streams; n < 0 || n > maxStreams || n == 0 && md.IsDefined("pool", "streams") {
 		return nil, fail(-1, "pool.streams", fmt.Errorf("%d is not 1 to %d", n, maxStreams))
 	}
+	if n := in.Pool.Lines; n < 0 || n > maxLines {
+		return nil, fail(-1, "pool.lines", fmt.Errorf("%d is not 0 to %d", n, maxLines))
+	}
 	if f.Log.File != "" && f.Log.File != "stderr" && f.Log.File != "syslog" {
 		f.Log.File = beside(path, f.Log.File)
 	}
 	for i, s := range in.Slot {
 		c := Config{Token: s.Token, Zone: s.Zone, TLS: s.TLS, Auth: s.Auth, Store: s.Store, LocalPublicOps: in.LocalPublicOps,
-			Pool: Pool{in.Pool.Streams, time.Duration(in.Pool.Idle), time.Duration(in.Pool.Keepalive), !in.Pool.Line}}
+			Pool: Pool{in.Pool.Streams, time.Duration(in.Pool.Idle), time.Duration(in.Pool.Keepalive), orNone(in.Pool.Lines)}}
 		t := in.Timeouts
 		c.Timeouts = Timeouts{time.Duration(t.Connect), time.Duration(t.Call), time.Duration(t.Generate), time.Duration(t.Attempt), time.Duration(t.Unreachable)}
 		for _, e := range s.Endpoints {
@@ -228,6 +231,14 @@ func parseConfig(path, text string) (*File, error) {
 		f.Slots = append(f.Slots, c)
 	}
 	return f, nil
+}
+
+// orNone is what a Pool calls none.
+func orNone(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 func oneOf(got string, allowed ...string) error {

@@ -26,7 +26,7 @@ endpoints = ["unix:run/socket"]
 [pool]
 streams = 8
 idle = "1m"
-line = false
+lines = 0
 [timeouts]
 call = "3s"
 [log]
@@ -44,7 +44,7 @@ level = "debug"
 	if b.Token != "" || b.TLS != nil || b.Endpoints[0].Address != "unix:/etc/grep11/run/socket" {
 		t.Errorf("second slot: %+v", b)
 	}
-	if a.Pool != (Pool{8, time.Minute, DefaultPool.Keepalive, true}) || a.Timeouts.Call != 3*time.Second || a.Timeouts.Connect != DefaultTimeouts.Connect {
+	if a.Pool != (Pool{8, time.Minute, DefaultPool.Keepalive, -1}) || a.Timeouts.Call != 3*time.Second || a.Timeouts.Connect != DefaultTimeouts.Connect {
 		t.Errorf("pool and timeouts: %+v %+v", a.Pool, a.Timeouts)
 	}
 	if f.Log != (Log{"/etc/grep11/log", "debug", false}) {
@@ -76,6 +76,7 @@ func TestMistakesNameFileLineAndKey(t *testing.T) {
 		"an endpoint with an unknown part": {"[[slot]]\nendpoints = [{adress = \"x\"}]", 2, "slot.endpoints", "adress"},
 		"a certificate without its key":    {"[[slot]]\nendpoints = [\"h:1\"]\ntls = {cert = \"c\"}", 2, "slot.endpoints", "go together"},
 		"no streams":                       {"[pool]\nstreams = 0", 2, "pool.streams", "not 1 to 65536"},
+		"too many lines":                   {"[pool]\nlines = 65", 2, "pool.lines", "not 0 to 64"},
 		"fewer streams than none":          {"[pool]\nstreams = -1", 2, "pool.streams", "not 1 to 65536"},
 		"too many streams":                 {"[pool]\nstreams = 1000000000", 2, "pool.streams", "not 1 to 65536"},
 		"a port that is none":              {"[[slot]]\nendpoints = [\"127.0.0.1:99999\"]", 2, "slot.endpoints", "port"},

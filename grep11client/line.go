@@ -3,7 +3,9 @@ package grep11client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2/hpack"
@@ -15,20 +17,22 @@ import (
 	"grep11/grep11client/wire"
 )
 
-// A line is a Session.Exchange on a connection of its own, for a call that is alone
-// on its link: one thread that calls again and again, as in most programs, is
-// answered in two thirds of the time. Calls beside others share the link's
-// connection, which carries many of them at once better. Losing a line is no
-// failure of the link's: its call is made again on a stream.
+// A line is a Session.Exchange on a connection of its own, for a caller that has few
+// beside it: a thread that calls again and again, as in most programs, is answered in
+// two thirds of the time. Many share the link's connection, which carries their calls
+// at once better. Losing a line is no failure of the link's: its call is made again on
+// a stream.
 type line struct {
 	*direct.Stream
 	socket *direct.Socket
+	used   time.Time   // guarded by lines.mu: when it was given back
+	idle   *time.Timer // guarded by lines.mu: ends it
 	bound
 }
 
 const (
-	// lineAfter is how many calls in a row are alone before a line is made. A program
-	// that makes a few has no use for one.
+	// lineAfter is how many calls have no line before one is made. A program that makes
+	// a few calls has no use for one.
 	lineAfter = 16
 	// lineIdle is how long a line lives unused: so short that no server asks meanwhile
 	// whether we are there.
@@ -37,40 +41,62 @@ const (
 	linePause = time.Minute
 )
 
-// lines is a link's line, if it has one.
+// lines are a link's lines.
 type lines struct {
 	mu     sync.Mutex
-	line   *line       // guarded by mu
-	leased bool        // guarded by mu
-	used   time.Time   // guarded by mu: when it was given back
-	idle   *time.Timer // guarded by mu: ends the line
-	alone  int         // guarded by mu: calls that could have used one
-	making bool        // guarded by mu
-	not    time.Time   // guarded by mu: none is made before
-	closed bool        // guarded by mu
+	idle   []*line            // guarded by mu: not leased; the last used is the last
+	all    map[*line]struct{} // guarded by mu
+	wanted int                // guarded by mu: calls that could have used another one
+	making bool               // guarded by mu
+	not    time.Time          // guarded by mu: none is made before
+	closed bool               // guarded by mu
 }
 
-// leaseLine gives the line for a call that is alone, nil where it takes a stream.
+// leaseLine gives a line for a call, nil where it takes a stream.
 func (l *link) leaseLine(req *extpb.Request) *line {
-	if l.ep.c.cfg.Pool.NoLine || !repeatable(req) || slow(req) || proto.Size(req) > direct.MaxRequest {
+	if !repeatable(req) || slow(req) || proto.Size(req) > direct.MaxRequest {
 		return nil
 	}
 	s := &l.lines
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.line != nil && !s.leased:
-		s.leased = true
-		return s.line
-	case s.line != nil || s.making || s.closed:
+	if n := len(s.idle); n > 0 {
+		ln := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		return ln
+	}
+	if s.making || s.closed || len(s.all) >= l.ep.c.cfg.Pool.Lines {
 		return nil
 	}
-	if s.alone++; s.alone >= lineAfter && time.Now().After(s.not) {
-		s.alone = 0
+	if s.wanted++; s.wanted >= lineAfter && time.Now().After(s.not) {
+		s.wanted = 0
 		s.making = l.ep.c.own(l.makeLine)
 	}
 	return nil
 }
+
+type crowded struct{}
+
+// Crowded marks the calls of callers that are many, beyond what a client sees of
+// them: they get no lines.
+func Crowded(ctx context.Context) context.Context { return context.WithValue(ctx, crowded{}, true) }
+
+// crowd counts calls under way. Who comes in is told whether few are there.
+type crowd struct {
+	inside atomic.Int64
+	met    atomic.Int64 // others that one meets, of late, in 256ths
+}
+
+const many = 15 << 7 // from the ninth call on, as in c/relay.h
+
+func (c *crowd) enter() (few bool) {
+	others, met := c.inside.Add(1)-1, c.met.Load()
+	met += (others<<8 - met) / 16
+	c.met.Store(met)
+	return met < many
+}
+
+func (c *crowd) leave() { c.inside.Add(-1) }
 
 // callLine is call on a line that was leased for it.
 func (l *link) callLine(ctx context.Context, limit time.Duration, req *extpb.Request, ln *line) (*extpb.Response, bool, error) {
@@ -119,43 +145,48 @@ func (l *link) releaseLine(ln *line, good bool) {
 	s := &l.lines
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.leased, s.used = false, time.Now()
-	if !good || s.closed {
-		s.end()
+	ln.used = time.Now()
+	if good && !s.closed {
+		s.idle = append(s.idle, ln)
+	} else {
+		s.end(ln)
 	}
 }
 
-// end closes the line, which is not leased.
-func (s *lines) end() {
-	s.idle.Stop()
-	_ = s.line.socket.Close()
-	s.line = nil
+// end closes a line that is not leased.
+func (s *lines) end(ln *line) {
+	ln.idle.Stop()
+	_ = ln.socket.Close()
+	delete(s.all, ln)
 }
 
 // rest ends a line that was not used, from time to time.
-func (s *lines) rest() {
+func (s *lines) rest(ln *line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch left := lineIdle - time.Since(s.used); {
-	case s.line == nil:
-	case s.leased || left > 0:
-		s.idle.Reset(max(left, lineIdle/2))
+	at := slices.Index(s.idle, ln)
+	_, there := s.all[ln]
+	switch left := lineIdle - time.Since(ln.used); {
+	case !there:
+	case at < 0 || left > 0:
+		ln.idle.Reset(max(left, lineIdle/2))
 	default:
-		s.end()
+		s.idle = slices.Delete(s.idle, at, at+1)
+		s.end(ln)
 	}
 }
 
-// close ends the line, and a call on it.
+// close ends the lines, and calls on them.
 func (s *lines) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	switch {
-	case s.line == nil:
-	case s.leased: // releaseLine closes it
-		s.line.socket.Shut()
-	default:
-		s.end()
+	for _, ln := range s.idle {
+		s.end(ln)
+	}
+	s.idle = nil
+	for ln := range s.all { // releaseLine closes it
+		ln.socket.Shut()
 	}
 }
 
@@ -172,8 +203,10 @@ func (l *link) makeLine() {
 	case s.closed:
 		_ = ln.socket.Close()
 	default:
-		s.line, s.used = ln, time.Now()
-		s.idle = time.AfterFunc(lineIdle, s.rest)
+		ln.used = time.Now()
+		ln.idle = time.AfterFunc(lineIdle, func() { s.rest(ln) })
+		s.all[ln] = struct{}{}
+		s.idle = append(s.idle, ln)
 	}
 }
 

@@ -77,7 +77,10 @@ func (l *lone) line() *line {
 	s := &l.link().lines
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.line
+	for ln := range s.all {
+		return ln
+	}
+	return nil
 }
 
 // withLine calls until there is a line, and once more.
@@ -136,7 +139,7 @@ func TestNoLine(t *testing.T) {
 		pool Pool
 		req  *extpb.Request
 	}{
-		"it is turned off":               {Pool{NoLine: true}, signRequest(nil)},
+		"it is turned off":               {Pool{Lines: -1}, signRequest(nil)},
 		"the call may not be made twice": {Pool{}, &extpb.Request{Call: &extpb.Request_SetPin{SetPin: &extpb.SetPinRequest{}}}},
 		"the call may take long":         {Pool{}, &extpb.Request{Call: &extpb.Request_MakeKey{MakeKey: &extpb.MakeKeyRequest{}}}},
 	} {
@@ -156,25 +159,62 @@ func TestNoLine(t *testing.T) {
 	}
 }
 
-func TestCallersSideBySideShareTheLink(t *testing.T) {
-	slowly := func(ctx context.Context, req *extpb.Request) (*extpb.Response, error) {
-		time.Sleep(time.Millisecond)
-		return signs(ctx, req)
-	}
-	l := newLone(t, &fakeServer{answer: slowly}, Config{})
-	ln := l.withLine()
-	var wg sync.WaitGroup
-	for range 16 {
-		wg.Go(func() {
-			for range 50 {
+// together has callers side by side.
+func (l *lone) together(callers, calls int) {
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			for range calls {
 				l.sign(32)
 			}
 		})
 	}
-	wg.Wait()
-	if l.at.made() != 2 || l.line() != ln {
-		t.Errorf("%d connections", l.at.made())
+	all.Wait()
+}
+
+func TestAFewCallersHaveALineEach(t *testing.T) {
+	l := newLone(t, &fakeServer{answer: slowly}, Config{})
+	l.together(3, 100)
+	if n := l.at.made(); n != 4 {
+		t.Errorf("%d connections", n)
 	}
+	streams := l.server.streams.Load()
+	l.together(3, 100)
+	if n := l.server.streams.Load(); n != streams {
+		t.Errorf("%d streams after %d", n, streams)
+	}
+}
+
+func TestManyCallersShareTheLink(t *testing.T) {
+	l := newLone(t, &fakeServer{answer: slowly}, Config{})
+	l.together(16, 100)
+	if n := l.at.made(); n > 1+DefaultPool.Lines {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// Many are few only once they have been fewer for a while.
+func TestCrowd(t *testing.T) {
+	for callers, want := range map[int]bool{1: true, 8: true, 9: false, 16: false} {
+		var c crowd
+		for range callers - 1 {
+			c.enter()
+		}
+		var few bool
+		for range 200 {
+			few = c.enter()
+			c.leave()
+		}
+		if few != want {
+			t.Errorf("%d callers are few: %v", callers, few)
+		}
+	}
+}
+
+// slowly leaves other callers time to come.
+func slowly(ctx context.Context, req *extpb.Request) (*extpb.Response, error) {
+	time.Sleep(time.Millisecond)
+	return signs(ctx, req)
 }
 
 // A line that is lost, unused or in a call, costs nobody a call, nor the link.
@@ -279,16 +319,16 @@ func TestALineWhoseCallerGivesUp(t *testing.T) {
 
 func TestAnUnusedLineIsClosed(t *testing.T) {
 	l := newLone(t, &fakeServer{answer: signs}, Config{})
-	l.withLine()
+	ln := l.withLine()
 	s := &l.link().lines
-	s.rest()
+	s.rest(ln)
 	if l.line() == nil {
 		t.Fatal("closed too soon")
 	}
 	s.mu.Lock()
-	s.used = time.Now().Add(-lineIdle)
+	ln.used = time.Now().Add(-lineIdle)
 	s.mu.Unlock()
-	s.rest()
+	s.rest(ln)
 	if l.line() != nil {
 		t.Error("still there")
 	}

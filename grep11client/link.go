@@ -21,7 +21,7 @@ type link struct {
 	fail    context.CancelFunc
 	slots   chan struct{} // one per open stream in use
 	unary   atomic.Bool   // the server lacks grep11.ext.v1.Session
-	calls   atomic.Int64  // under way
+	calls   crowd
 	answers atomic.Uint64 // received; a slow call beside others' answers is just slow
 	guarded atomic.Bool   // guard runs
 	lines   lines
@@ -33,7 +33,7 @@ type link struct {
 }
 
 func newLink(e *endpoint, conn *grpc.ClientConn, raw net.Conn) *link {
-	l := &link{ep: e, conn: conn, raw: raw, slots: make(chan struct{}, e.c.cfg.Pool.Streams), busy: map[*bound]struct{}{}}
+	l := &link{ep: e, conn: conn, raw: raw, slots: make(chan struct{}, e.c.cfg.Pool.Streams), busy: map[*bound]struct{}{}, lines: lines{all: map[*line]struct{}{}}}
 	l.ctx, l.fail = context.WithCancel(context.Background())
 	return l
 }
@@ -47,7 +47,7 @@ func (l *link) watch(ctx context.Context) {
 	}
 	l.ep.link.CompareAndSwap(l, nil)
 	l.reap(time.Time{})
-	draining := l.ctx.Err() == nil && l.calls.Load() > 0 && l.conn.GetState() == connectivity.Idle
+	draining := l.ctx.Err() == nil && l.calls.inside.Load() > 0 && l.conn.GetState() == connectivity.Idle
 	if !draining || !l.ep.c.own(func() { l.drain(); l.close() }) {
 		l.close()
 	}
@@ -63,7 +63,7 @@ func (l *link) changed(wait time.Duration) bool {
 // drain waits for calls under way.
 func (l *link) drain() {
 	limit := time.Now().Add(l.ep.c.cfg.Timeouts.Generate)
-	for l.calls.Load() > 0 && time.Now().Before(limit) && sleep(l.ep.c.ctx, firstPause) {
+	for l.calls.inside.Load() > 0 && time.Now().Before(limit) && sleep(l.ep.c.ctx, firstPause) {
 	}
 }
 

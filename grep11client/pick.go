@@ -45,7 +45,7 @@ func better(a, b, avoid *link) bool {
 	if a.ep.preferred != b.ep.preferred {
 		return a.ep.preferred
 	}
-	return a.calls.Load() < b.calls.Load()
+	return a.calls.inside.Load() < b.calls.inside.Load()
 }
 
 func (c *Client) live() int {

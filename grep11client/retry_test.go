@@ -228,12 +228,9 @@ func TestAnExpiredLoginIsRenewedOnce(t *testing.T) {
 
 func TestManyCallersShareFewStreams(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
-	f := &fakeServer{answer: func(ctx context.Context, req *extpb.Request) (*extpb.Response, error) {
-		time.Sleep(time.Millisecond)
-		return signs(ctx, req)
-	}}
+	f := &fakeServer{answer: slowly}
 	serve(t, l, f, grpc.MaxConcurrentStreams(1000))
-	tok := dialTo(t, Config{Pool: Pool{Streams: 50}, Timeouts: DefaultTimeouts}, l.Addr().String()).Token(nil)
+	tok := dialTo(t, Config{Pool: Pool{Streams: 50, Lines: -1}, Timeouts: DefaultTimeouts}, l.Addr().String()).Token(nil)
 	var wg sync.WaitGroup
 	for range 2000 {
 		wg.Go(func() { mustSign(t, tok) })

@@ -53,12 +53,12 @@ func newStream(l *link) *stream {
 // call runs one exchange. sent tells, beside an error, whether the server may
 // have seen the request.
 func (l *link) call(ctx context.Context, limit time.Duration, req *extpb.Request) (resp *extpb.Response, sent bool, err error) {
-	alone := l.calls.Add(1) == 1
-	defer l.calls.Add(-1)
+	few := l.calls.enter()
+	defer l.calls.leave()
 	if l.unary.Load() {
 		return l.callUnary(ctx, limit, req)
 	}
-	if alone {
+	if few && ctx.Value(crowded{}) == nil {
 		if ln := l.leaseLine(req); ln != nil {
 			return l.callLine(ctx, limit, req, ln)
 		}

@@ -54,6 +54,9 @@ func New(reserved string, getenv func(string) string) (*Module, error) {
 	return m, nil
 }
 
+// Crowded marks a call's context where the application's threads are many.
+func Crowded(ctx context.Context) context.Context { return grep11client.Crowded(ctx) }
+
 // slotsApart is how far the slots of two services lie apart.
 const slotsApart = 1 << 16
 
