@@ -21,9 +21,9 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// What kinds of application there are: of many threads, and of one. Their calls go
-// different ways through the library.
-var kinds = map[string]struct{ signers, creators int }{"many": {16, 4}, "lone": {1, 0}}
+// What kinds of application there are: of many threads, of a few, and of one. Their
+// calls go different ways through the library.
+var kinds = map[string]struct{ signers, creators int }{"many": {16, 4}, "few": {3, 1}, "lone": {1, 0}}
 
 const (
 	calm  = "calm"

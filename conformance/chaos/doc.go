@@ -1,8 +1,8 @@
 // Package chaos shows that the service stays up: two servers with two crypto
 // units each and a PostgreSQL that they share, in network namespaces of their own,
-// and two applications that sign and make objects through the built library, one of them
-// with a single thread,
-// while one part after the other is killed, stopped, cut off or slowed down.
+// and applications of many, few and one thread, which sign and make objects through
+// the built library while one part after the other is killed, stopped, cut off or
+// slowed down.
 //
 //	go test ./conformance/chaos -chaos 10m -seed 7 -v
 //

@@ -25,7 +25,7 @@ func (a *application) create(thread int) {
 			s, err = a.reopen(s)
 			continue
 		}
-		e := &entry{name: fmt.Sprintf("object %d-%d", thread, i), objects: 1 + i%2}
+		e := &entry{name: fmt.Sprintf("object %s %d-%d", a.kind, thread, i), objects: 1 + i%2}
 		err = a.live(s, i, e)
 		a.mu.Lock()
 		a.report.ledger = append(a.report.ledger, e)
