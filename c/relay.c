@@ -68,7 +68,7 @@ static CK_RV out(CK_RV rv)
 	CK_RV relay_##name parameters                                               \
 	{                                                                           \
 		int bell = __atomic_load_n(&relay_bell, __ATOMIC_ACQUIRE);          \
-		if (few() || bell < 0) {                                          \
+		if (few() || bell < 0) {                                            \
 			CK_RV rv;                                                   \
 			CALL_GO(&own_engine, rv, go_##name arguments);              \
 			return out(rv);                                             \
