@@ -43,7 +43,7 @@ func go_C_Initialize(pInitArgs C.CK_VOID_PTR) C.CK_RV {
 	l.ctx, l.end = context.WithCancel(context.Background())
 	l.many = pkcs11.Crowded(l.ctx)
 	current.Store(l)
-	relay()
+	relay(m.Lines())
 	return C.CKR_OK
 }
 

@@ -42,10 +42,11 @@ static CK_RV await(struct relayed *r)
 	return r->rv;
 }
 
-int relay_met;
+int relay_met, relay_many;
 
-/* Threads that are in a relayed function. A few call Go themselves, and wait there on
- * lines of their own (grep11client/line.go): they are answered sooner. */
+/* Threads that are in a relayed function. One that is alone calls Go itself: it burdens
+ * nobody. So do a few, which wait there on lines of their own (grep11client/line.go):
+ * they are answered sooner. */
 static int inside;
 
 static bool few(void)
@@ -54,7 +55,7 @@ static bool few(void)
 	int of_late = __atomic_load_n(&relay_met, __ATOMIC_RELAXED);
 	of_late += ((others << 8) - of_late) / 16;
 	__atomic_store_n(&relay_met, of_late, __ATOMIC_RELAXED);
-	return of_late < RELAY_MANY;
+	return !others || of_late < __atomic_load_n(&relay_many, __ATOMIC_RELAXED);
 }
 
 static CK_RV out(CK_RV rv)

@@ -21,9 +21,10 @@ var startRelay sync.Once
 
 const leastProcessors = 2
 
-// relay makes threads leave their calls from now on. Where there is no bell they
-// go on calling Go themselves.
-func relay() {
+// relay makes threads leave their calls from now on, where they are more than there
+// are lines for. Where there is no bell they go on calling Go themselves.
+func relay(lines int) {
+	atomic.StoreInt32((*int32)(unsafe.Pointer(&C.relay_many)), int32(2*lines-1)<<7)
 	startRelay.Do(func() {
 		bell := C.relay_make_bell()
 		if bell < 0 {
@@ -45,7 +46,7 @@ func relay() {
 
 // crowded: threads are many, and most calls are relayed.
 func crowded() bool {
-	return atomic.LoadInt32((*int32)(unsafe.Pointer(&C.relay_met))) >= C.RELAY_MANY
+	return atomic.LoadInt32((*int32)(unsafe.Pointer(&C.relay_met))) >= atomic.LoadInt32((*int32)(unsafe.Pointer(&C.relay_many)))
 }
 
 // takeCalls waits for the bell without ever reading it: each ringing is an event

@@ -26,10 +26,9 @@ struct relayed {
 extern uintptr_t relay_waiting; /* struct relayed *: the last call that Go has not taken yet */
 extern int relay_bell;		/* an eventfd that Go waits for; negative: calls are not relayed */
 
-/* Threads that a thread has met of late in functions that are relayed, in 256ths. */
-extern int relay_met;
-
-enum { RELAY_MANY = 15 << 7 }; /* from the ninth thread on */
+/* Threads that a thread has met of late in functions that are relayed, in 256ths, and
+ * from where on that is many. */
+extern int relay_met, relay_many;
 
 int relay_make_bell(void);
 

@@ -110,7 +110,7 @@ func (c *Client) invoke(ctx context.Context, method string, in, out proto.Messag
 	if err != nil {
 		return err
 	}
-	l.calls.enter()
+	l.calls.enter(0)
 	defer l.calls.leave()
 	if ctx, err = c.bearer.on(ctx); err != nil {
 		return err

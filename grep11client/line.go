@@ -65,7 +65,7 @@ func (l *link) leaseLine(req *extpb.Request) *line {
 		s.idle = s.idle[:n-1]
 		return ln
 	}
-	if s.making || s.closed || len(s.all) >= l.ep.c.cfg.Pool.Lines {
+	if s.making || s.closed || len(s.all) >= l.ep.c.Lines() {
 		return nil
 	}
 	if s.wanted++; s.wanted >= lineAfter && time.Now().After(s.not) {
@@ -75,25 +75,33 @@ func (l *link) leaseLine(req *extpb.Request) *line {
 	return nil
 }
 
+// Lines is how many callers at a time the client has connections for, beside the
+// one that all share.
+func (c *Client) Lines() int {
+	if c.store != nil { // a service without streams
+		return 0
+	}
+	return max(c.cfg.Pool.Lines, 0)
+}
+
 type crowded struct{}
 
 // Crowded marks the calls of callers that are many, beyond what a client sees of
 // them: they get no lines.
 func Crowded(ctx context.Context) context.Context { return context.WithValue(ctx, crowded{}, true) }
 
-// crowd counts calls under way. Who comes in is told whether few are there.
+// crowd counts calls under way.
 type crowd struct {
 	inside atomic.Int64
 	met    atomic.Int64 // others that one meets, of late, in 256ths
 }
 
-const many = 15 << 7 // from the ninth call on, as in c/relay.h
-
-func (c *crowd) enter() (few bool) {
+// enter tells whether callers are no more than lines, of late. c/relay.c judges alike.
+func (c *crowd) enter(lines int) (few bool) {
 	others, met := c.inside.Add(1)-1, c.met.Load()
 	met += (others<<8 - met) / 16
 	c.met.Store(met)
-	return met < many
+	return met < int64(2*lines-1)<<7
 }
 
 func (c *crowd) leave() { c.inside.Add(-1) }

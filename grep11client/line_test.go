@@ -198,11 +198,11 @@ func TestCrowd(t *testing.T) {
 	for callers, want := range map[int]bool{1: true, 8: true, 9: false, 16: false} {
 		var c crowd
 		for range callers - 1 {
-			c.enter()
+			c.enter(8)
 		}
 		var few bool
 		for range 200 {
-			few = c.enter()
+			few = c.enter(8)
 			c.leave()
 		}
 		if few != want {

@@ -53,7 +53,7 @@ func newStream(l *link) *stream {
 // call runs one exchange. sent tells, beside an error, whether the server may
 // have seen the request.
 func (l *link) call(ctx context.Context, limit time.Duration, req *extpb.Request) (resp *extpb.Response, sent bool, err error) {
-	few := l.calls.enter()
+	few := l.calls.enter(l.ep.c.Lines())
 	defer l.calls.leave()
 	if l.unary.Load() {
 		return l.callUnary(ctx, limit, req)

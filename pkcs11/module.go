@@ -118,6 +118,14 @@ func (m *Module) ConfigFile() string { return m.file }
 // CallTimeout bounds one call; 0 is no bound.
 func (m *Module) CallTimeout() time.Duration { return m.timeout }
 
+// Lines is how many callers at a time have connections of their own.
+func (m *Module) Lines() (n int) {
+	for _, v := range m.services {
+		n = max(n, v.client.Lines())
+	}
+	return n
+}
+
 // Log takes a line per failed call, and every call at debug level.
 func (m *Module) Log() *slog.Logger { return m.log }
 
