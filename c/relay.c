@@ -55,7 +55,7 @@ static bool few(void)
 	int of_late = __atomic_load_n(&relay_met, __ATOMIC_RELAXED);
 	of_late += ((others << 8) - of_late) / 16;
 	__atomic_store_n(&relay_met, of_late, __ATOMIC_RELAXED);
-	return !others || of_late < __atomic_load_n(&relay_many, __ATOMIC_RELAXED);
+	return !others || of_late <= __atomic_load_n(&relay_many, __ATOMIC_RELAXED);
 }
 
 static CK_RV out(CK_RV rv)

@@ -46,7 +46,7 @@ func relay(lines int) {
 
 // crowded: threads are many, and most calls are relayed.
 func crowded() bool {
-	return atomic.LoadInt32((*int32)(unsafe.Pointer(&C.relay_met))) >= atomic.LoadInt32((*int32)(unsafe.Pointer(&C.relay_many)))
+	return atomic.LoadInt32((*int32)(unsafe.Pointer(&C.relay_met))) > atomic.LoadInt32((*int32)(unsafe.Pointer(&C.relay_many)))
 }
 
 // takeCalls waits for the bell without ever reading it: each ringing is an event

@@ -27,7 +27,7 @@ extern uintptr_t relay_waiting; /* struct relayed *: the last call that Go has n
 extern int relay_bell;		/* an eventfd that Go waits for; negative: calls are not relayed */
 
 /* Threads that a thread has met of late in functions that are relayed, in 256ths, and
- * from where on that is many. */
+ * beyond what that is many. */
 extern int relay_met, relay_many;
 
 int relay_make_bell(void);
