@@ -57,11 +57,20 @@ type bearer struct {
 
 // on adds the header, if there is one.
 func (b *bearer) on(ctx context.Context) (context.Context, error) {
-	token, err := b.current(ctx)
-	if err != nil || len(token) == 0 {
+	header, err := b.header(ctx)
+	if err != nil || header == "" {
 		return ctx, err
 	}
-	return metadata.AppendToOutgoingContext(ctx, bearerKey, "Bearer "+string(token)), nil
+	return metadata.AppendToOutgoingContext(ctx, bearerKey, header), nil
+}
+
+// header is empty where the service wants none.
+func (b *bearer) header(ctx context.Context) (string, error) {
+	token, err := b.current(ctx)
+	if err != nil || len(token) == 0 {
+		return "", err
+	}
+	return "Bearer " + string(token), nil
 }
 
 func (b *bearer) current(ctx context.Context) (ck.Secret, error) {

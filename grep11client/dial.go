@@ -96,12 +96,16 @@ func (e *endpoint) serverName() string {
 }
 
 func (e *endpoint) dialTLS(ctx context.Context) (*socket, error) {
-	network, address := e.network()
-	conn, err := e.c.dialer(ctx, network, address)
+	conn, err := e.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return e.secure(ctx, conn)
+}
+
+func (e *endpoint) connect(ctx context.Context) (net.Conn, error) {
+	network, address := e.network()
+	return e.c.dialer(ctx, network, address)
 }
 
 // secure does TLS on a connection, where the configuration says so.

@@ -140,7 +140,8 @@ func (l *link) busyWith(b *bound, busy bool) {
 }
 
 func (ln *line) exchange(req *extpb.Request) (*extpb.Response, error) {
-	answer, err := ln.Call(func(buf []byte) ([]byte, error) { return proto.MarshalOptions{}.MarshalAppend(buf, req) })
+	marshal := proto.MarshalOptions{UseCachedSize: true} // leaseLine has just asked for it
+	answer, err := ln.Call(func(buf []byte) ([]byte, error) { return marshal.MarshalAppend(buf, req) })
 	if err != nil {
 		return nil, err
 	}
@@ -226,8 +227,7 @@ func (l *link) openLine() (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	network, address := e.network()
-	conn, err := e.c.dialer(ctx, network, address)
+	conn, err := e.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -252,9 +252,9 @@ func (l *link) openLine() (*line, error) {
 func (e *endpoint) exchange(ctx context.Context) (direct.Method, error) {
 	m := direct.Method{TLS: e.c.cfg.TLS != nil, Authority: e.serverName(), Path: extpb.Session_Exchange_FullMethodName,
 		Metadata: []hpack.HeaderField{{Name: "user-agent", Value: userAgent}}}
-	token, err := e.c.bearer.current(ctx)
-	if len(token) > 0 {
-		m.Metadata = append(m.Metadata, hpack.HeaderField{Name: bearerKey, Value: "Bearer " + string(token), Sensitive: true})
+	bearer, err := e.c.bearer.header(ctx)
+	if bearer != "" {
+		m.Metadata = append(m.Metadata, hpack.HeaderField{Name: bearerKey, Value: bearer, Sensitive: true})
 	}
 	return m, err
 }

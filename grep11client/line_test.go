@@ -265,19 +265,25 @@ func TestTheServerEndsALine(t *testing.T) {
 	l.sign(32)
 }
 
-// A server that has stopped answering is as on a stream: the call ends in time.
-func TestALineThatIsSilent(t *testing.T) {
-	silent := make(chan struct{})
-	var mute atomic.Bool
-	l := newLone(t, &fakeServer{answer: func(ctx context.Context, req *extpb.Request) (*extpb.Response, error) {
+// muted is a server that answers as long as it is not muted.
+func muted(t *testing.T) (*fakeServer, *atomic.Bool) {
+	end := make(chan struct{})
+	t.Cleanup(func() { close(end) })
+	mute := new(atomic.Bool)
+	return &fakeServer{answer: func(ctx context.Context, req *extpb.Request) (*extpb.Response, error) {
 		if mute.Load() {
-			<-silent
+			<-end
 		}
 		return signs(ctx, req)
-	}}, Config{Timeouts: Timeouts{Connect: time.Second, Call: 400 * time.Millisecond}})
+	}}, mute
+}
+
+// A server that has stopped answering is as on a stream: the call ends in time.
+func TestALineThatIsSilent(t *testing.T) {
+	f, mute := muted(t)
+	l := newLone(t, f, Config{Timeouts: Timeouts{Connect: time.Second, Call: 400 * time.Millisecond}})
 	l.withLine()
 	mute.Store(true)
-	t.Cleanup(func() { close(silent) })
 
 	began := time.Now()
 	_, err := l.call(context.Background(), signRequest(nil))
@@ -287,15 +293,8 @@ func TestALineThatIsSilent(t *testing.T) {
 }
 
 func TestALineWhoseCallerGivesUp(t *testing.T) {
-	silent := make(chan struct{})
-	var mute atomic.Bool
-	l := newLone(t, &fakeServer{answer: func(ctx context.Context, req *extpb.Request) (*extpb.Response, error) {
-		if mute.Load() {
-			<-silent
-		}
-		return signs(ctx, req)
-	}}, Config{Timeouts: Timeouts{Connect: time.Second, Call: time.Minute}})
-	t.Cleanup(func() { close(silent) })
+	f, mute := muted(t)
+	l := newLone(t, f, Config{Timeouts: Timeouts{Connect: time.Second, Call: time.Minute}})
 	for name, end := range map[string]func(context.CancelFunc){
 		"its context ends":     func(cancel context.CancelFunc) { cancel() },
 		"the client is closed": func(context.CancelFunc) { _ = l.Close() },
